@@ -1,0 +1,41 @@
+# A room is a folder, a layer and a library target: knotwork_room(partition SOURCES ... LINKS ...).
+# Headers are included from the repository root: #include "partition/graph.h".
+function(knotwork_room name)
+  cmake_parse_arguments(ROOM "" "" "SOURCES;LINKS;PRIVATE_LINKS" ${ARGN})
+  add_library(knotwork_${name} STATIC ${ROOM_SOURCES})
+  add_library(knotwork::${name} ALIAS knotwork_${name})
+  target_include_directories(knotwork_${name} PUBLIC ${CMAKE_SOURCE_DIR})
+  target_link_libraries(knotwork_${name} PUBLIC ${ROOM_LINKS} PRIVATE ${ROOM_PRIVATE_LINKS})
+  knotwork_compile_options(knotwork_${name})
+endfunction()
+
+# Warnings that every target of the project is built with.
+function(knotwork_compile_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
+                                           -Wno-missing-field-initializers
+                                           $<$<BOOL:${KNOTWORK_WERROR}>:-Werror>)
+  if(NOT KNOTWORK_OPENMP)
+    target_compile_options(${target} PRIVATE -Wno-unknown-pragmas)
+  endif()
+endfunction()
+
+# knotwork_test(name SOURCES ... LINKS ... [LABELS ...]): a GoogleTest program whose cases become ctest cases.
+function(knotwork_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINKS;LABELS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LINKS} GTest::gmock_main)
+  target_compile_definitions(${name} PRIVATE KNOTWORK_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+                                             KNOTWORK_DATA_DIR="${CMAKE_SOURCE_DIR}/../shared/data")
+  knotwork_compile_options(${name})
+  gtest_discover_tests(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# knotwork_benchmark(name SOURCES ... LINKS ...): a Google Benchmark program; run by scripts/bench.sh, never by ctest.
+function(knotwork_benchmark name)
+  cmake_parse_arguments(BENCH "" "" "SOURCES;LINKS" ${ARGN})
+  if(KNOTWORK_BENCHMARKS)
+    add_executable(${name} ${BENCH_SOURCES})
+    target_link_libraries(${name} PRIVATE ${BENCH_LINKS} benchmark::benchmark)
+    knotwork_compile_options(${name})
+  endif()
+endfunction()
