@@ -27,7 +27,10 @@ function(knotwork_test name)
   target_compile_definitions(${name} PRIVATE KNOTWORK_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
                                              KNOTWORK_DATA_DIR="${CMAKE_SOURCE_DIR}/../shared/data")
   knotwork_compile_options(${name})
-  gtest_discover_tests(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300 DISCOVERY_TIMEOUT 60)
+  if(NOT TEST_LABELS)
+    set(TEST_LABELS unit)
+  endif()
+  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
 endfunction()
 
 # knotwork_benchmark(name SOURCES ... LINKS ...): a Google Benchmark program; run by scripts/bench.sh, never by ctest.
