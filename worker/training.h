@@ -1,0 +1,96 @@
+// Training node embeddings by skip-gram with negative sampling, on one rank or on many.
+//
+// One rank: every row is local, no socket is opened; threads take chunks of start nodes, make their walks and train them
+// at once, Hogwild style. Several ranks: walkers travel by MPI, rows of other ranks are pulled from their parameter
+// servers before a batch of walks is trained and the changes are pushed back afterwards. The walk is the prefetch list.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cluster/communicator.h"
+#include "embeddings/embedding_file.h"
+#include "embeddings/line.h"
+#include "embeddings/skipgram.h"
+#include "embeddings/walk.h"
+#include "worker/graph_distribution.h"
+
+namespace knotwork::worker {
+
+enum class Model : std::uint8_t {
+  kWalks,  ///< DeepWalk, and node2vec if p or q is not 1
+  kLine,
+};
+
+struct TrainingOptions {
+  Model model = Model::kWalks;
+  embeddings::WalkOptions walk;
+  embeddings::SkipGramOptions skipgram;
+  embeddings::LineOrder line_order = embeddings::LineOrder::kBoth;
+  /// Walks from each node in one epoch. LINE draws as many edge samples as such walks would have nodes.
+  std::uint32_t walks_per_node = 10;
+  std::uint32_t epochs = 1;
+  /// Training threads of each rank; 0: one a core of this process' share.
+  unsigned threads = 0;
+  /// Several ranks only: walks that each rank trains between a pull and the push that follows. Fewer: fresher rows, more
+  /// messages.
+  std::uint32_t batch_walks = 256;
+  /// Several ranks only: how long to wait for another rank's server.
+  std::uint32_t timeout_ms = 30'000;
+  std::uint64_t seed = 1;
+};
+
+/// What a progress display shows; sums over all threads of this rank.
+struct TrainingProgress {
+  double fraction = 0;  ///< of all epochs, 0 .. 1
+  double seconds = 0;   ///< since training began
+  std::uint64_t words = 0;
+  std::uint64_t pairs = 0;
+  double loss = 0;  ///< mean per pair over the last interval, as embeddings/skipgram.h defines it
+  double learning_rate = 0;
+};
+
+/// Called about twice a second from one thread of this rank.
+using ProgressCallback = std::function<void(const TrainingProgress&)>;
+
+/// Figures of a finished training, summed over all ranks (the same on every rank).
+struct TrainingReport {
+  std::uint64_t words = 0;  ///< centre positions trained
+  std::uint64_t pairs = 0;  ///< (centre, context) pairs trained, each against its negatives too
+  double seconds = 0;       ///< walks and training, wall time
+  double loss_first = 0;    ///< mean per pair over the first twentieth of the work
+  double loss = 0;          ///< mean per pair over the last twentieth of the work
+  std::uint64_t rows_pulled = 0;
+  std::uint64_t rows_pushed = 0;
+  std::uint64_t bytes_received = 0;  ///< row and key bytes that came over sockets
+  std::uint64_t bytes_sent = 0;
+};
+
+/// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.
+class Trainer {
+ public:
+  /// Collective. Makes the shard, starts its server if there are several ranks, and initialises the rows.
+  /// `graph`, `communicator` must outlive the trainer.
+  Trainer(cluster::Communicator& communicator, const DistributedGraph& graph, TrainingOptions options);
+  ~Trainer();
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
+  /// Collective. Trains all epochs. `progress` may be empty.
+  TrainingReport train(const ProgressCallback& progress);
+
+  /// Columns of the published embedding.
+  std::uint32_t dim() const;
+
+  /// Collective: rank 0 pulls every row, in the order of original nodes, and appends it to `writer` (null elsewhere).
+  void export_rows(embeddings::EmbeddingWriter* writer);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace knotwork::worker
