@@ -1,0 +1,307 @@
+"""Measures Knotwork against its bars, each peer in the same run, and writes Markdown tables.
+
+    run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
+
+Parts: skipgram pipeline walks read parts quality. Every speed is the median of --rounds runs, in which Knotwork and its
+peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
+makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
+"""
+import argparse
+import datetime
+import json
+import os
+import platform
+import shlex
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[2]
+BUILD = SOURCE / "build/release"
+KNOTWORK = BUILD / "jobs/knotwork"
+DATA = Path(os.environ.get("KNOTWORK_DATA_DIR") or SOURCE.parent / "shared/data")
+GENSIM = ["/usr/bin/python3", str(SOURCE / "tests/bench/gensim_peer.py")]
+FMA_FLOP_PER_PAIR = 4600  # d = 128, 1 + 5 targets: 6 dot products and 12 row updates of 128 multiply-adds
+
+
+class Bench:
+    """Runs commands, remembers them, and prints what it measures as it goes."""
+
+    def __init__(self, options):
+        self.options = options
+        self.out = options.out
+        self.rounds = 1 if options.quick else options.rounds
+        self.walks = ["--walks", "1", "--length", "20"] if options.quick else ["--walks", "10", "--length", "80"]
+        self.threads = str(options.threads)
+        self.commands = []
+        self.out.mkdir(parents=True, exist_ok=True)
+
+    def run(self, *command):
+        """Runs a command; returns (stdout, seconds, peak bytes). Its text is kept once for the report."""
+        command = [str(word) for word in command]
+        text = shlex.join(command).replace(str(SOURCE) + "/", "").replace(str(DATA), "$DATA")
+        if text not in self.commands:
+            self.commands.append(text)
+        print("$", text, file=sys.stderr, flush=True)
+        started = time.perf_counter()
+        # A process of its own between us and the command: its children's peak is then this command's alone.
+        probe = [sys.executable, "-c", PEAK_PROBE, *command]
+        result = subprocess.run(probe, capture_output=True, text=True, cwd=self.out)
+        seconds = time.perf_counter() - started
+        if result.returncode != 0:
+            sys.exit(f"failed ({result.returncode}): {text}\n{result.stdout[-2000:]}{result.stderr[-4000:]}")
+        peak = int(result.stderr.rstrip().splitlines()[-1].split("=")[1])
+        return result.stdout, seconds, peak
+
+    def knotwork(self, *arguments):
+        """Runs knotwork with --json; returns (metrics, seconds, peak bytes)."""
+        figures = self.out / "figures.json"
+        figures.unlink(missing_ok=True)
+        _, seconds, peak = self.run(KNOTWORK, *arguments, "--json", figures)
+        return json.loads(figures.read_text())["metrics"], seconds, peak
+
+    def gensim(self, what, source, vectors, seed):
+        output, seconds, peak = self.run(*GENSIM, what, source, vectors, "--seed", seed, "--workers", self.threads,
+                                         *(self.walks if what == "pipeline" else []))
+        return json.loads(output), seconds, peak
+
+    def split(self, name, seed, share=0.5, negatives="uniform"):
+        folder = self.out / f"{name}.split{seed}.{negatives}"
+        if not (folder / "train.tsv").exists():
+            self.knotwork("split", edges(name), "-o", folder, "--test", share, "--negatives", negatives, "--seed", seed)
+        return folder
+
+    def auc(self, vectors, split, score="hadamard-lr"):
+        metrics, _, _ = self.knotwork("eval", "linkpred", vectors, "--split", split, "--score", score)
+        return metrics
+
+    def f1(self, vectors, name):
+        """{ratio: (micro, macro)} in percent."""
+        metrics, _, _ = self.knotwork("eval", "classify", vectors, "--labels", DATA / name / "labels.tsv.gz",
+                                      "--ratios", "0.1,0.5,0.9", "--repeats", 2 if self.options.quick else 10)
+        return {row["ratio"]: (100 * row["micro_f1"], 100 * row["macro_f1"]) for row in metrics["ratios"]}
+
+
+PEAK_PROBE = """
+import resource, subprocess, sys
+code = subprocess.run(sys.argv[1:]).returncode
+print("peak=%d" % (resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024), file=sys.stderr)
+sys.exit(code)
+"""
+
+
+def edges(name):
+    return DATA / name / "edges.tsv.gz"
+
+
+def table(header, rows):
+    lines = ["| " + " | ".join(header) + " |", "| " + " | ".join("---" for _ in header) + " |"]
+    return "\n".join(lines + ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows])
+
+
+def millions(value):
+    return f"{value / 1e6:.3g} M"
+
+
+def judged(ok):
+    return "yes" if ok else "**no**"
+
+
+def skipgram(bench):
+    """Training on the fly against gensim's training alone on the walks that `knotwork walk` wrote; AUC and F1 of both."""
+    rows, quality = [], []
+    for name in ("facebook",) if bench.options.quick else ("blogcatalog", "github"):
+        ours, theirs, pairs, aucs, scores = [], [], [], [], []
+        for seed in range(1, bench.rounds + 1):
+            split = bench.split(name, seed)
+            for graph, is_split in ((split / "train.tsv", True), (edges(name), False)):
+                if not is_split and (seed > bench.options.f1_rounds or not (DATA / name / "labels.tsv.gz").exists()):
+                    continue
+                corpus, theirs_at, ours_at = bench.out / "corpus.txt", bench.out / "gensim.txt", bench.out / "knotwork.npy"
+                bench.knotwork("walk", graph, "-o", corpus, *bench.walks, "--seed", seed, "--threads", bench.threads)
+                peer, _, _ = bench.gensim("train", corpus, theirs_at, seed)
+                own, _, _ = bench.knotwork("embed", graph, "-o", ours_at, *bench.walks, "--dim", 128, "--window", 10,
+                                           "--negatives", 5, "--seed", seed, "--threads", bench.threads)
+                theirs.append(peer["words_per_second"])
+                ours.append(own["words_per_second"])
+                pairs.append(own["pairs_per_second"])
+                if is_split:
+                    aucs.append((bench.auc(ours_at, split)["auc"], bench.auc(theirs_at, split)["auc"]))
+                else:
+                    scores.append((bench.f1(ours_at, name), bench.f1(theirs_at, name)))
+        ratio = statistics.median(ours) / statistics.median(theirs)
+        rows.append((name, millions(statistics.median(ours)), millions(statistics.median(theirs)), f"{ratio:.1f}×",
+                     judged(ratio >= 10), millions(statistics.median(pairs)),
+                     f"{statistics.median(pairs) * FMA_FLOP_PER_PAIR / 1e9:.0f} GFLOP/s"))
+        mine, other = (statistics.mean(pair[i] for pair in aucs) for i in (0, 1))
+        quality.append((name, "AUC, hadamard-lr", f"{mine:.4f}", f"{other:.4f}", f"{mine - other:+.4f}", judged(mine >= other - .003)))
+        for at in scores[0][0] if scores else ():
+            for index, kind in enumerate(("micro-F1", "macro-F1")):
+                mine, other = (statistics.mean(pair[i][at][index] for pair in scores) for i in (0, 1))
+                quality.append((name, f"{kind} at {at:.0%}", f"{mine:.1f}", f"{other:.1f}", f"{mine - other:+.1f}", judged(mine >= other - .5)))
+    return (table(("graph", "knotwork words/s", "gensim words/s", "ratio", "≥ 10×", "knotwork pairs/s", "arithmetic"), rows) + "\n\n"
+            + table(("graph", "quality", "knotwork", "gensim", "difference", "within the bar"), quality)
+            + "\n\n" + google_benchmark(bench, "bench_skipgram"))
+
+
+def pipeline(bench):
+    """The whole of `knotwork embed` against the whole of a gensim user's program: read, walks, training, save."""
+    name = "facebook" if bench.options.quick else "github"
+    ours, theirs = [], []
+    for seed in range(1, bench.rounds + 1):
+        theirs.append(bench.gensim("pipeline", edges(name), bench.out / "gensim.txt", seed)[1:])
+        ours.append(bench.knotwork("embed", edges(name), "-o", bench.out / "knotwork.txt", *bench.walks, "--dim", 128,
+                                   "--window", 10, "--negatives", 5, "--seed", seed, "--threads", bench.threads)[1:])
+    (own, own_peak), (peer, peer_peak) = ([statistics.median(run[i] for run in runs) for i in (0, 1)] for runs in (ours, theirs))
+    rows = [("seconds", f"{own:.1f}", f"{peer:.1f}", f"{peer / own:.1f}×", judged(peer / own >= 8)),
+            ("peak memory", f"{own_peak / 1e6:.0f} MB", f"{peer_peak / 1e6:.0f} MB", f"{peer_peak / own_peak:.1f}×", judged(own_peak < peer_peak))]
+    return table((f"whole pipeline, {name}", "knotwork", "gensim", "ratio", "within the bar (≥ 8×, lower)"), rows)
+
+
+def google_benchmark(bench, program):
+    """Medians of a Google Benchmark program, as a table of its cases and counters."""
+    if not (BUILD / "tests/bench" / program).exists():
+        return f"({program} is not built)"
+    repetitions = 1 if bench.options.quick else max(3, bench.rounds)
+    output, _, _ = bench.run(BUILD / "tests/bench" / program, "--benchmark_format=json",
+                             f"--benchmark_repetitions={repetitions}", "--benchmark_report_aggregates_only=true")
+    found = json.loads(output[output.index("{"):])["benchmarks"]
+    cases = [case for case in found if case.get("aggregate_name", "median") == "median"]
+    standard = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "threads",
+                "aggregate_name", "aggregate_unit", "iterations", "real_time", "cpu_time", "time_unit", "repetition_index", "label"}
+    counters = sorted({key for case in cases for key in case if key not in standard})
+    rows = [(case["run_name"] + (f" ({case['label']})" if case.get("label") else ""), f"{case['real_time']:.4g} {case['time_unit']}",
+             *(f"{case[key]:.4g}" if key in case else "" for key in counters)) for case in cases]
+    return table((program, "time", *counters), rows)
+
+
+def walks(bench):
+    """Uniform and node2vec walks against interleaved chains of dependent reads."""
+    return google_benchmark(bench, "bench_walks")
+
+
+def read(bench):
+    """From a plain integer edge list to a finished CSR."""
+    return google_benchmark(bench, "bench_read")
+
+
+def parts(bench):
+    """Our code around METIS against METIS itself."""
+    return google_benchmark(bench, "bench_partition")
+
+
+def quality(bench):
+    """The quality rows, and the table of methods under uniform and degree-matched negatives."""
+    seeds = range(1, bench.rounds + 1)
+    sections = [facebook_quality(bench, seeds), blogcatalog_quality(bench, seeds), against_gensim(bench, seeds),
+                methods_quality(bench, seeds)]
+    return "\n\n".join(sections)
+
+
+def embed(bench, graph, seed, *options):
+    vectors = bench.out / "quality.npy"
+    bench.knotwork("embed", graph, "-o", vectors, "--dim", 128, "--seed", seed, "--threads", bench.threads, *options)
+    return vectors
+
+
+def facebook_quality(bench, seeds):
+    found = {"hadamard-lr": [], "cosine": []}
+    for seed in seeds:
+        split = bench.split("facebook", seed)
+        vectors = embed(bench, split / "train.tsv", seed, *bench.walks)
+        for score, values in found.items():
+            values.append(bench.auc(vectors, split, score)["auc"])
+    bars = {"hadamard-lr": .990, "cosine": .985}
+    return table(("facebook, half hidden, deepwalk", "AUC", "bar", "reached"),
+                 [(score, f"{statistics.mean(values):.4f}", f"≥ {bars[score]:.3f}", judged(statistics.mean(values) >= bars[score]))
+                  for score, values in found.items()])
+
+
+def blogcatalog_quality(bench, seeds):
+    many = ["--walks", "4", "--length", "40"] if bench.options.quick else ["--walks", "80", "--length", "40"]
+    bars = {0.1: (35.3, 16.3), 0.5: (41.5, 24.5), 0.9: (42.5, 25.8)}
+    rows = []
+    for label, options in (("deepwalk", ["--method", "deepwalk"]), ("node2vec p = q = 0.25", ["--method", "node2vec", "--p", "0.25", "--q", "0.25"])):
+        runs = [bench.f1(embed(bench, edges("blogcatalog"), seed, *many, *options), "blogcatalog") for seed in seeds]
+        for at, bar in bars.items():
+            means = [statistics.mean(run[at][i] for run in runs) for i in (0, 1)]
+            rows.append((label, f"{at:.0%}", *(f"{value:.1f}" for value in means), f"≥ {bar[0]} / {bar[1]}",
+                         judged(means[0] >= bar[0]) + " / " + judged(means[1] >= bar[1])))
+    return table(("blogcatalog, 80 walks of 40, C = 1", "labelled", "micro-F1", "macro-F1", "bar", "reached"), rows)
+
+
+def against_gensim(bench, seeds):
+    rows = []
+    for name in ("facebook",) if bench.options.quick else ("facebook", "dblp", "github"):
+        both = []
+        for seed in seeds:
+            split = bench.split(name, seed)
+            corpus, vectors = bench.out / "corpus.txt", bench.out / "gensim.txt"
+            bench.knotwork("walk", split / "train.tsv", "-o", corpus, *bench.walks, "--seed", seed)
+            bench.gensim("train", corpus, vectors, seed)
+            own = embed(bench, split / "train.tsv", seed, *bench.walks)
+            both.append((bench.auc(own, split)["auc"], bench.auc(vectors, split)["auc"]))
+        mine, other = (statistics.mean(pair[i] for pair in both) for i in (0, 1))
+        rows.append((name, f"{mine:.4f}", f"{other:.4f}", f"{mine - other:+.4f}", judged(mine >= other - .003)))
+    return table(("AUC, hadamard-lr", "knotwork", "gensim", "difference", "≥ −0.003"), rows)
+
+
+def methods_quality(bench, seeds):
+    methods = {"deepwalk": bench.walks, "node2vec": [*bench.walks, "--p", "0.5", "--q", "2"], "line": []}
+    rows = []
+    for name in ("facebook",) if bench.options.quick else ("facebook", "dblp", "blogcatalog", "github"):
+        found, baselines = {}, {}
+        for negatives in ("uniform", "degree"):
+            for seed in seeds:
+                split = bench.split(name, seed, negatives=negatives)
+                for method, options in methods.items():
+                    vectors = embed(bench, split / "train.tsv", seed, "--method", method, *options)
+                    metrics = bench.auc(vectors, split)
+                    found.setdefault((method, negatives), []).append(metrics["auc"])
+                for baseline, values in metrics.get("baselines", {}).items():
+                    baselines.setdefault((baseline, negatives), []).append(values["auc"])
+        for source in (found, baselines):
+            for method in dict.fromkeys(key[0] for key in source):
+                rows.append((name, method, *(f"{statistics.mean(source[method, negatives]):.3f}" for negatives in ("uniform", "degree"))))
+    return table(("graph", "method or baseline", "AUC, uniform negatives", "AUC, degree-matched negatives"), rows)
+
+
+PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "quality": quality}
+
+
+def machine():
+    model = next((line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), platform.machine())
+    memory = next(int(line.split()[1]) for line in open("/proc/meminfo") if line.startswith("MemTotal"))
+    return f"{model}, {os.cpu_count()} cores, {memory / 1e6:.0f} GB"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("parts", nargs="*", metavar="PART", help=" ".join(PARTS) + " (default: all)")
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--f1-rounds", type=int, default=1, help="seeds whose whole graph is trained too, for F1 (skipgram)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=SOURCE / "out/bench")
+    options = parser.parse_args()
+    options.out = options.out.resolve()
+    unknown = [part for part in options.parts if part not in PARTS]
+    if unknown:
+        parser.error(f"unknown part {unknown[0]}; expected {' '.join(PARTS)}")
+    if not edges("facebook").exists():
+        sys.exit(f"no data sets at {DATA}: set KNOTWORK_DATA_DIR to the folder that holds facebook/edges.tsv.gz and the others")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=SOURCE, capture_output=True, text=True).stdout.strip()
+    for part in options.parts or PARTS:
+        bench = Bench(options)
+        body = PARTS[part](bench)
+        head = f"### {part}: {PARTS[part].__doc__.strip()}\n\n{datetime.date.today()}, {machine()}, commit {commit}, `scripts/bench.sh {part}`"
+        text = f"{head}{' --quick (not a measurement)' if options.quick else ''}\n\n{body}\n"
+        (options.out / f"{part}.md").write_text(text)
+        (options.out / f"{part}.commands").write_text("\n".join(bench.commands) + "\n")
+        print(text, flush=True)
+
+
+if __name__ == "__main__":
+    main()
