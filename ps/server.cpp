@@ -1,0 +1,153 @@
+// Server: the loop between the ROUTER socket and the handler.
+#include "ps/server.h"
+
+#include <array>
+#include <cerrno>
+#include <stdexcept>
+#include <sys/eventfd.h>
+#include <system_error>
+#include <thread>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+namespace knotwork::ps {
+
+namespace {
+
+/// Frames of the longest request. What a peer sends beyond them is read and thrown away.
+constexpr std::size_t kMaxFrames = 3;
+
+/// A file descriptor that wakes the serving thread up: one end for any thread, the other in its poll.
+class WakeUp {
+ public:
+  WakeUp() : descriptor_(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (descriptor_ < 0) throw std::system_error(errno, std::generic_category(), "eventfd");
+  }
+  ~WakeUp() { close(descriptor_); }
+  WakeUp(const WakeUp&) = delete;
+  WakeUp& operator=(const WakeUp&) = delete;
+  int descriptor() const { return descriptor_; }
+  void signal() const {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const auto written = write(descriptor_, &one, sizeof(one));
+  }
+
+ private:
+  int descriptor_;
+};
+
+}  // namespace
+
+class Server::Loop {
+ public:
+  Loop(zmq::context_t& context, Shard& shard, const ServerOptions& options)
+      : handler_(shard, options.job_id, options.configuration, options.limits),
+        socket_(context, zmq::socket_type::router) {
+    socket_.set(zmq::sockopt::linger, 0);
+    socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.limits.max_message_bytes));
+    socket_.set(zmq::sockopt::rcvhwm, options.receive_queue);
+    socket_.set(zmq::sockopt::sndhwm, options.send_queue);
+    // Without it a reply that can't be delivered would vanish uncounted.
+    socket_.set(zmq::sockopt::router_mandatory, true);
+    if (options.prepare_socket) options.prepare_socket(socket_);
+    try {
+      socket_.bind(options.endpoint);
+    } catch (const zmq::error_t& problem) {
+      throw std::runtime_error("can't listen on " + options.endpoint + ": " + problem.what());
+    }
+  }
+
+  std::string endpoint() const { return socket_.get(zmq::sockopt::last_endpoint); }
+  ServerCounters counters() const { return handler_.counters(); }
+
+  void start() {
+    if (thread_.joinable()) throw std::logic_error("the server has been started before");
+    thread_ = std::jthread([this](const std::stop_token& stop) { serve(stop); });
+  }
+
+  void stop() {
+    if (thread_.joinable()) {
+      thread_.request_stop();
+      wake_up_.signal();
+      thread_.join();
+    }
+    socket_.close();
+  }
+
+ private:
+  void serve(const std::stop_token& stop) {
+    std::array<zmq::pollitem_t, 2> items{
+        {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_up_.descriptor(), ZMQ_POLLIN, 0}}};
+    while (!stop.stop_requested()) {
+      try {
+        // Poll only when nothing is waiting: under load this saves a system call a request.
+        if (!serve_one()) zmq::poll(items.data(), items.size(), std::chrono::milliseconds(-1));
+      } catch (const zmq::error_t& problem) {
+        if (problem.num() == ETERM) return;  // The context is being closed under us.
+        if (problem.num() != EINTR) handler_.count_dropped_reply();
+      } catch (const std::bad_alloc&) {
+        handler_.count_dropped_reply();
+      }
+    }
+  }
+
+  /// Answers one waiting request; false if there is none.
+  bool serve_one() {
+    zmq::message_t peer;
+    if (!socket_.recv(peer, zmq::recv_flags::dontwait)) return false;
+    std::vector<zmq::message_t> frames;
+    bool more = peer.more();
+    while (more) {
+      zmq::message_t frame;
+      if (!socket_.recv(frame, zmq::recv_flags::dontwait)) break;  // Never: messages arrive whole.
+      more = frame.more();
+      // One frame too many is kept, so that the handler sees that there were too many.
+      if (frames.size() <= kMaxFrames) frames.push_back(std::move(frame));
+    }
+    ReplyFrames reply = handler_.handle(frames);
+    send(std::move(peer), std::move(reply));
+    return true;
+  }
+
+  void send(zmq::message_t peer, ReplyFrames reply) {
+    constexpr auto kMoreNow = zmq::send_flags::sndmore | zmq::send_flags::dontwait;
+    try {
+      // The routing id decides: once it is accepted, the other frames are, too.
+      if (!socket_.send(peer, kMoreNow)) return handler_.count_dropped_reply();
+      socket_.send(reply.header, reply.has_rows ? kMoreNow : zmq::send_flags::dontwait);
+      if (reply.has_rows) socket_.send(reply.rows, zmq::send_flags::dontwait);
+    } catch (const zmq::error_t& problem) {
+      if (problem.num() == ETERM) throw;
+      handler_.count_dropped_reply();  // EHOSTUNREACH: the peer is gone.
+    }
+  }
+
+  RequestHandler handler_;
+  zmq::socket_t socket_;
+  WakeUp wake_up_;
+  std::jthread thread_;
+};
+
+Server::Server(zmq::context_t& context, Shard& shard, ServerOptions options)
+    : loop_(std::make_unique<Loop>(context, shard, options)) {
+  endpoint_ = loop_->endpoint();
+}
+
+Server::~Server() {
+  loop_->stop();
+}
+
+void Server::start() {
+  loop_->start();
+}
+
+void Server::stop() {
+  loop_->stop();
+}
+
+ServerCounters Server::counters() const {
+  return loop_->counters();
+}
+
+}  // namespace knotwork::ps

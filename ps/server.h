@@ -1,0 +1,63 @@
+// A parameter server: one ZeroMQ ROUTER socket, one thread that answers requests on a shard.
+//
+// The socket's own I/O threads (zmq::context_t's) move bytes while the serving thread gathers and adds rows. What is
+// done with a request is RequestHandler's business, which several serving threads could share.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include <zmq.hpp>
+
+#include "ps/request_handler.h"
+#include "ps/shard.h"
+
+namespace knotwork::ps {
+
+/// Called with a new socket before it is bound or connected: the place to set CURVE keys, buffers or interfaces.
+using PrepareSocket = std::function<void(zmq::socket_t&)>;
+
+struct ServerOptions {
+  /// Where to listen: "tcp://HOST-OR-INTERFACE:PORT" or "ipc://PATH"; '*' as port or path lets the system choose.
+  std::string endpoint = "tcp://127.0.0.1:*";
+  /// Clients of another job are refused (see protocol.capnp).
+  std::uint64_t job_id = 0;
+  /// Hash of build and configuration; clients with another one are refused.
+  std::uint64_t configuration = 0;
+  ServerLimits limits;
+  /// Requests that may wait for each client before the network is held back (ZMQ_RCVHWM). Memory for one client is at
+  /// most this many messages of max_message_bytes.
+  int receive_queue = 32;
+  /// Replies that may wait for a client that doesn't read; further ones are dropped and counted (ZMQ_SNDHWM).
+  int send_queue = 64;
+  PrepareSocket prepare_socket;
+};
+
+/// Owns its thread and socket. start(), stop(), endpoint() and the destructor are for one thread; counters() for any.
+class Server {
+ public:
+  /// Binds, so that endpoint() is known and clients may connect; they are answered after start(). `context` and `shard`
+  /// must outlive the server. Throws std::runtime_error that names the endpoint if it can't be bound.
+  Server(zmq::context_t& context, Shard& shard, ServerOptions options);
+  /// Stops.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Where clients connect to; with the port that the system chose.
+  const std::string& endpoint() const { return endpoint_; }
+  /// Starts answering. Once.
+  void start();
+  /// Ends the thread after the request at hand and closes the socket; requests that wait are dropped. Idempotent.
+  void stop();
+  ServerCounters counters() const;
+
+ private:
+  class Loop;
+  std::string endpoint_;
+  std::unique_ptr<Loop> loop_;
+};
+
+}  // namespace knotwork::ps

@@ -1,0 +1,132 @@
+// Table: gathers, adds and optimizer steps under striped row locks.
+#include "ps/table.h"
+
+#include <cstring>
+#include <stdexcept>
+#include <thread>
+#include <utility>
+
+namespace knotwork::ps {
+
+namespace {
+
+constexpr std::size_t kFloatsPerCacheLine = 16;
+/// Power of two. 4096 one-byte locks stay in L1/L2, and two of a handful of threads rarely want the same one.
+constexpr std::size_t kLockStripes = 4096;
+/// Rows ahead of the one at hand whose first lines are fetched; the hardware follows along the row itself.
+constexpr std::size_t kPrefetchRows = 6;
+
+TableSpec checked(TableSpec spec, RowRange range) {
+  if (spec.dim == 0 || spec.dim > kMaxDim) {
+    throw std::invalid_argument("table '" + spec.name + "': dim " + std::to_string(spec.dim) + ", expected 1 to " +
+                                std::to_string(kMaxDim));
+  }
+  if (spec.name.size() > kMaxTableName) throw std::invalid_argument("table name too long: " + spec.name);
+  if (range.first > range.last || range.last > spec.row_count) {
+    throw std::invalid_argument("table '" + spec.name + "': rows " + std::to_string(range.first) + " to " +
+                                std::to_string(range.last) + " of " + std::to_string(spec.row_count));
+  }
+  return spec;
+}
+
+// The three ways in which rows are touched while training threads may be writing them in place: see table.h. Not
+// inlined, so that the thread sanitizer's reports carry their names.
+
+[[gnu::noinline]] void hogwild_copy(float* to, const float* from, std::size_t count) {
+  std::memcpy(to, from, count * sizeof(float));
+}
+
+[[gnu::noinline]] void hogwild_add(float* __restrict row, const float* __restrict delta, std::size_t count) {
+  for (std::size_t c = 0; c < count; ++c) row[c] += delta[c];
+}
+
+[[gnu::noinline]] void hogwild_step(const OptimizerSpec& optimizer, std::span<float> row, std::span<float> state,
+                                    std::span<const float> gradient, float learning_rate) {
+  apply_gradient(optimizer, row, state, gradient, learning_rate);
+}
+
+}  // namespace
+
+/// Holds the lock of a row's stripe. Spins, since it is held for some tens of nanoseconds; yields when the holder was
+/// put to sleep.
+class Table::RowLock {
+ public:
+  RowLock(std::atomic_flag* locks, RowIndex row) : flag_(locks[row & (kLockStripes - 1)]) {
+    constexpr int kSpinsBeforeYield = 64;
+    for (int spins = 0; flag_.test_and_set(std::memory_order_acquire); ++spins) {
+      if (spins >= kSpinsBeforeYield) std::this_thread::yield();
+    }
+  }
+  ~RowLock() { flag_.clear(std::memory_order_release); }
+  RowLock(const RowLock&) = delete;
+  RowLock& operator=(const RowLock&) = delete;
+
+ private:
+  std::atomic_flag& flag_;
+};
+
+Table::Table(TableSpec spec, RowRange range)
+    : spec_(checked(std::move(spec), range)),
+      range_(range),
+      stride_((spec_.dim + kFloatsPerCacheLine - 1) / kFloatsPerCacheLine * kFloatsPerCacheLine),
+      state_width_(ps::state_width(spec_.optimizer, spec_.dim)),
+      values_(range.size() * stride_),
+      state_(range.size() * state_width_),
+      locks_(std::make_unique<std::atomic_flag[]>(kLockStripes)) {}
+
+void Table::check(std::span<const RowIndex> rows, std::size_t floats, std::size_t width) const {
+  if (floats != rows.size() * width) {
+    throw std::invalid_argument("table '" + spec_.name + "': " + std::to_string(floats) + " floats for " +
+                                std::to_string(rows.size()) + " rows of " + std::to_string(width));
+  }
+  for (const RowIndex row : rows) {
+    if (!range_.contains(row)) {
+      throw std::out_of_range("table '" + spec_.name + "': row " + std::to_string(row) + " is not in " +
+                              std::to_string(range_.first) + " to " + std::to_string(range_.last));
+    }
+  }
+}
+
+void Table::pull(std::span<const RowIndex> rows, std::span<float> out, bool with_state) const {
+  const std::size_t width = wire_width(with_state);
+  check(rows, out.size(), width);
+  float* to = out.data();
+  for (std::size_t i = 0; i < rows.size(); ++i, to += width) {
+    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]));
+    const RowLock lock(locks_.get(), rows[i]);
+    hogwild_copy(to, row(rows[i]), spec_.dim);
+    if (width > spec_.dim) {
+      hogwild_copy(to + spec_.dim, state_.data() + (rows[i] - range_.first) * state_width_, state_width_);
+    }
+  }
+}
+
+void Table::add(std::span<const RowIndex> rows, std::span<const float> deltas, bool with_state) {
+  const std::size_t width = wire_width(with_state);
+  check(rows, deltas.size(), width);
+  if (with_state && !state_is_additive(spec_.optimizer)) {
+    throw std::invalid_argument("table '" + spec_.name + "': the state of adam can't be added up");
+  }
+  const float* from = deltas.data();
+  for (std::size_t i = 0; i < rows.size(); ++i, from += width) {
+    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]), 1);
+    const RowLock lock(locks_.get(), rows[i]);
+    hogwild_add(row(rows[i]), from, spec_.dim);
+    if (width > spec_.dim) {
+      hogwild_add(state_.data() + (rows[i] - range_.first) * state_width_, from + spec_.dim, state_width_);
+    }
+  }
+}
+
+void Table::apply_gradients(std::span<const RowIndex> rows, std::span<const float> gradients, float learning_rate) {
+  check(rows, gradients.size(), spec_.dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]), 1);
+    const RowLock lock(locks_.get(), rows[i]);
+    const std::span<float> state(state_.data() + (rows[i] - range_.first) * state_width_, state_width_);
+    hogwild_step(spec_.optimizer, {row(rows[i]), spec_.dim}, state, gradients.subspan(i * spec_.dim, spec_.dim),
+                 learning_rate);
+  }
+}
+
+}  // namespace knotwork::ps
