@@ -11,6 +11,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shlex
 import statistics
 import subprocess
@@ -143,7 +144,7 @@ def skipgram(bench):
                 quality.append((name, f"{kind} at {at:.0%}", f"{mine:.1f}", f"{other:.1f}", f"{mine - other:+.1f}", judged(mine >= other - .5)))
     return (table(("graph", "knotwork words/s", "gensim words/s", "ratio", "≥ 10×", "knotwork pairs/s", "arithmetic"), rows) + "\n\n"
             + table(("graph", "quality", "knotwork", "gensim", "difference", "within the bar"), quality)
-            + "\n\n" + google_benchmark(bench, "bench_skipgram"))
+            + "\n\n" + fenced(program(bench, "bench_skipgram")))
 
 
 def pipeline(bench):
@@ -160,36 +161,43 @@ def pipeline(bench):
     return table((f"whole pipeline, {name}", "knotwork", "gensim", "ratio", "within the bar (≥ 8×, lower)"), rows)
 
 
-def google_benchmark(bench, program):
-    """Medians of a Google Benchmark program, as a table of its cases and counters."""
-    if not (BUILD / "tests/bench" / program).exists():
-        return f"({program} is not built)"
-    repetitions = 1 if bench.options.quick else max(3, bench.rounds)
-    output, _, _ = bench.run(BUILD / "tests/bench" / program, "--benchmark_format=json",
-                             f"--benchmark_repetitions={repetitions}", "--benchmark_report_aggregates_only=true")
-    found = json.loads(output[output.index("{"):])["benchmarks"]
-    cases = [case for case in found if case.get("aggregate_name", "median") == "median"]
-    standard = {"name", "family_index", "per_family_instance_index", "run_name", "run_type", "repetitions", "threads",
-                "aggregate_name", "aggregate_unit", "iterations", "real_time", "cpu_time", "time_unit", "repetition_index", "label"}
-    counters = sorted({key for case in cases for key in case if key not in standard})
-    rows = [(case["run_name"] + (f" ({case['label']})" if case.get("label") else ""), f"{case['real_time']:.4g} {case['time_unit']}",
-             *(f"{case[key]:.4g}" if key in case else "" for key in counters)) for case in cases]
-    return table((program, "time", *counters), rows)
+def program(bench, name, *arguments):
+    """What a benchmark program of build/release/tests/bench printed; each verifies its answers before it reports."""
+    path = BUILD / "tests/bench" / name
+    if not path.exists():
+        sys.exit(f"no program at {path}: scripts/build.sh --all builds it")
+    return bench.run(path, *arguments)[0].rstrip()
+
+
+def fenced(text):
+    return f"```\n{text}\n```"
 
 
 def walks(bench):
-    """Uniform and node2vec walks against interleaved chains of dependent reads."""
-    return google_benchmark(bench, "bench_walks")
+    """Uniform and node2vec walks on R-MAT against interleaved chains of dependent reads over the same footprint."""
+    figures = bench.out / "walks.json"
+    text = program(bench, "bench_walks", "--json", figures, "--threads", bench.threads, "--repeats", bench.rounds,
+                   "--scale", 14 if bench.options.quick else 20)
+    rates = json.loads(figures.read_text())["steps_per_second"]
+    chains, uniform = rates["chain_reads"], rates["uniform"]
+    rows = [("uniform over chains of reads", f"{uniform / chains:.2f}", "≥ 0.6", judged(uniform >= .6 * chains)),
+            ("node2vec (p = 2, q = 0.5) over uniform", f"{rates['node2vec'] / uniform:.2f}", "≥ 0.25", judged(rates["node2vec"] >= .25 * uniform))]
+    return table(("ratio", "measured", "bar", "reached"), rows) + "\n\n" + fenced(text)
 
 
 def read(bench):
     """From a plain integer edge list to a finished CSR."""
-    return google_benchmark(bench, "bench_read")
+    text = program(bench, "bench_read", 14 if bench.options.quick else 20, 15, bench.threads, bench.rounds)
+    rates = [float(rate) for rate in re.findall(r"^([0-9.]+) MB/s", text, re.MULTILINE)]
+    peaks = [float(peak) for peak in re.findall(r"= ([0-9.]+) x CSR", text)]
+    rows = [("MB/s", f"{statistics.median(rates):.0f}", "≥ 150", judged(statistics.median(rates) >= 150)),
+            ("peak memory over CSR", f"{statistics.median(peaks):.2f}", "< 3", judged(statistics.median(peaks) < 3))]
+    return table(("reading", "median", "bar", "reached"), rows) + "\n\n" + fenced(text)
 
 
 def parts(bench):
     """Our code around METIS against METIS itself."""
-    return google_benchmark(bench, "bench_partition")
+    return fenced(program(bench, "bench_partition"))
 
 
 def quality(bench):
