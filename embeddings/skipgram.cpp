@@ -1,0 +1,199 @@
+#include "embeddings/skipgram.h"
+
+#include <cmath>
+#include <string>
+#include <utility>
+
+#include "partition/errors.h"
+
+namespace knotwork::embeddings {
+
+using partition::random_block;
+using partition::RandomBlock;
+using partition::RandomPurpose;
+
+namespace {
+
+constexpr std::uint32_t kMaxWindow = 256;
+constexpr std::uint32_t kMaxNegatives = 256;
+constexpr std::uint32_t kMaxDim = 1U << 16;
+
+void require(bool good, const std::string& option, const std::string& found, const std::string& expected) {
+  if (!good) throw partition::InputError(option + " is " + found + "; expected " + expected);
+}
+
+const SkipGramOptions& checked(const SkipGramOptions& options) {
+  check_options(options);
+  return options;
+}
+
+}  // namespace
+
+void check_options(const SkipGramOptions& options) {
+  const auto in_range = [](const char* name, std::uint32_t value, std::uint32_t low, std::uint32_t high) {
+    require(value >= low && value <= high, name, std::to_string(value),
+            std::to_string(low) + " .. " + std::to_string(high));
+  };
+  in_range("dim", options.dim, 1, kMaxDim);
+  in_range("window", options.window, 1, kMaxWindow);
+  in_range("negatives", options.negatives, 0, kMaxNegatives);
+  require(options.subsample >= 0.0 && options.subsample < 1.0, "subsample", std::to_string(options.subsample),
+          "a number from 0 up to 1");
+  require(options.learning_rate > 0.0F && std::isfinite(options.learning_rate), "learning rate",
+          std::to_string(options.learning_rate), "a positive number");
+  require(options.min_learning_rate >= 0.0F && options.min_learning_rate <= options.learning_rate,
+          "minimum learning rate", std::to_string(options.min_learning_rate),
+          "a number from 0 to the learning rate " + std::to_string(options.learning_rate));
+}
+
+TrainingCounters& TrainingCounters::operator+=(const TrainingCounters& other) {
+  words += other.words;
+  pairs += other.pairs;
+  loss_sum += other.loss_sum;
+  loss_pairs += other.loss_pairs;
+  return *this;
+}
+
+SkipGramTrainer::SkipGramTrainer(const SkipGramOptions& options)
+    : options_(checked(options)),
+      adagrad_(options.optimizer == Optimizer::kAdagrad),
+      row_lines_(row_stride(options.dim) / 16),
+      scratch_(2 * std::size_t{options.window}, 1 + std::size_t{options.negatives}, options.dim, adagrad_),
+      contexts_(2 * std::size_t{options.window}),
+      context_accumulators_(adagrad_ ? contexts_.size() : 0),
+      windows_to_loss_(options.loss_interval) {
+  for (PlannedWindow& window : planned_) {
+    window.bits.resize((2 * std::size_t{options.negatives} + 3) / 4 * 4);
+    window.targets.resize(1 + std::size_t{options.negatives});
+    window.accumulators.resize(adagrad_ ? window.targets.size() : 0);
+  }
+}
+
+TrainingCounters SkipGramTrainer::take_counters() {
+  return std::exchange(counters_, {});
+}
+
+void SkipGramTrainer::begin_walk(const WalkRows& rows, WalkKey key) {
+  // One block serves the windows of four positions.
+  window_bits_.resize((rows.inputs.size() + 3) / 4 * 4);
+  for (std::uint32_t i = 0; i < window_bits_.size(); i += 4) {
+    const RandomBlock block = random_block(options_.seed, RandomPurpose::kWindow, key.start, key.walk, i / 4);
+    std::copy(block.begin(), block.end(), window_bits_.begin() + i);
+  }
+  const std::size_t first = std::min<std::size_t>(rows.inputs.size(), options_.window + std::size_t{2});
+  for (std::size_t i = 0; i < first; ++i) prefetch_row(rows.inputs[i]);
+}
+
+void SkipGramTrainer::draw_words(WalkKey key, std::uint32_t position, std::vector<std::uint32_t>& bits) const {
+  for (std::uint32_t i = 0; i < bits.size(); i += 4) {
+    const RandomBlock block =
+        random_block(options_.seed, RandomPurpose::kNegative, key.start, key.walk, position, i / 4);
+    std::copy(block.begin(), block.end(), bits.begin() + i);
+  }
+}
+
+void SkipGramTrainer::prefetch_row(const float* row) const {
+  for (std::size_t line = 0; line < row_lines_; ++line) __builtin_prefetch(row + 16 * line, 1);
+}
+
+void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position, float learning_rate) {
+  const auto length = static_cast<std::uint32_t>(rows.inputs.size());
+  // The row that enters the widest possible window two positions later.
+  const std::uint32_t entering = position + options_.window + 2;
+  if (entering < length) prefetch_row(rows.inputs[entering]);
+
+  const std::uint32_t reach = 1 + partition::bounded(window_bits_[position], options_.window);
+  const std::uint32_t first = position - std::min(position, reach);
+  const std::uint32_t last = std::min(length, position + reach + 1);
+  std::size_t count = 0;
+  for (std::uint32_t i = first; i < last; ++i) {
+    if (i == position) continue;
+    if (adagrad_) context_accumulators_[count] = rows.input_accumulators[i];
+    contexts_[count++] = rows.inputs[i];
+  }
+  const PlannedWindow& window = planned(position);
+  const WindowRows window_rows = {std::span(contexts_).first(count), window.targets,
+                                  std::span(context_accumulators_).first(adagrad_ ? count : 0), window.accumulators};
+  WindowLoss loss;
+  WindowLoss* asked = nullptr;
+  if (options_.loss_interval != 0 && --windows_to_loss_ == 0) {
+    windows_to_loss_ = options_.loss_interval;
+    asked = &loss;
+  }
+  if (adagrad_) {
+    adagrad_window_step(window_rows, learning_rate, scratch_, asked);
+  } else {
+    sgd_window_step(window_rows, learning_rate, scratch_, asked);
+  }
+  counters_.words += 1;
+  counters_.pairs += count;
+  counters_.loss_sum += loss.sum;
+  counters_.loss_pairs += loss.pairs;
+}
+
+void train_walks(SkipGramTrainer& trainer, const WalkBatch& walks, std::span<const WalkKey> keys,
+                 const LocalTables& tables, float learning_rate) {
+  const SampledNegatives negatives(*tables.negatives, tables.outputs);
+  const bool adagrad = trainer.options().optimizer == Optimizer::kAdagrad;
+  std::vector<GlobalNode> kept;
+  std::vector<float*> inputs;
+  std::vector<float*> outputs;
+  std::vector<float*> input_accumulators;
+  std::vector<float*> output_accumulators;
+  for (std::size_t i = 0; i < walks.size(); ++i) {
+    std::span<const GlobalNode> path = walks.path(i);
+    if (!tables.keep.empty()) {
+      subsample_walk(path, keys[i], tables.keep, trainer.options().seed, kept);
+      path = kept;
+    }
+    inputs.clear();
+    outputs.clear();
+    input_accumulators.clear();
+    output_accumulators.clear();
+    for (const GlobalNode node : path) {
+      inputs.push_back(tables.inputs.row(node));
+      outputs.push_back(tables.outputs.row(node));
+      if (!adagrad) continue;
+      input_accumulators.push_back(tables.inputs.accumulator(node));
+      output_accumulators.push_back(tables.outputs.accumulator(node));
+    }
+    trainer.train_walk({inputs, outputs, input_accumulators, output_accumulators}, negatives, keys[i], learning_rate);
+  }
+}
+
+std::vector<float> keep_probabilities(std::span<const double> strengths, double total, double threshold) {
+  std::vector<float> keep(strengths.size(), 1.0F);
+  if (threshold <= 0.0 || total <= 0.0) return keep;
+  for (std::size_t i = 0; i < strengths.size(); ++i) {
+    if (strengths[i] <= 0.0) continue;
+    const double ratio = threshold * total / strengths[i];
+    keep[i] = static_cast<float>(std::min(1.0, std::sqrt(ratio) + ratio));
+  }
+  return keep;
+}
+
+void subsample_walk(std::span<const GlobalNode> path, WalkKey key, std::span<const float> keep, std::uint64_t seed,
+                    std::vector<GlobalNode>& kept) {
+  kept.clear();
+  RandomBlock block{};
+  for (std::uint32_t i = 0; i < path.size(); ++i) {
+    if (i % 4 == 0) block = random_block(seed, RandomPurpose::kSubsample, key.start, key.walk, i / 4);
+    if (partition::unit_float(block[i % 4]) < keep[path[i]]) kept.push_back(path[i]);
+  }
+}
+
+void initialise_rows(const DenseRows& rows, std::span<const OriginalNode> originals, std::uint64_t seed) {
+  const auto scale = 1.0F / static_cast<float>(rows.dim);
+#pragma omp parallel for
+  for (std::size_t i = 0; i < originals.size(); ++i) {
+    float* const row = rows.values + i * rows.stride;
+    RandomBlock block{};
+    for (std::uint32_t column = 0; column < rows.dim; ++column) {
+      if (column % 4 == 0) block = random_block(seed, RandomPurpose::kInitialise, originals[i], 0, column / 4);
+      row[column] = (partition::unit_float(block[column % 4]) - 0.5F) * scale;
+    }
+    std::fill(row + rows.dim, row + rows.stride, 0.0F);
+  }
+}
+
+}  // namespace knotwork::embeddings

@@ -1,0 +1,228 @@
+// Skip-gram with negative sampling over random walks: DeepWalk (Perozzi et al., KDD 2014) and node2vec (Grover and
+// Leskovec, KDD 2016), with the objective of Mikolov et al., NIPS 2013.
+//
+// A walk goes in as pointers to the rows of its nodes, so the trainer never asks whether a row is the shard's own or a
+// replica; a batch of walks over plain local tables has a short cut (train_walks). For every position of a walk, as in
+// word2vec: the window is shrunk to 1 .. window at random, the input rows of the nodes in it are the contexts, the
+// position's own output row is the positive target, and K negatives are shared by the window. The published embedding
+// is the input table. The step itself, its loss and gradients: skipgram_kernel.h.
+//
+// Randomness is Philox of (seed, purpose, original start node, walk, position): what is trained against what does not
+// depend on threads, ranks or parts; only the order of updates does.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <concepts>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "embeddings/negative_sampler.h"
+#include "embeddings/row_table.h"
+#include "embeddings/skipgram_kernel.h"
+#include "embeddings/walk.h"
+#include "partition/random.h"
+
+namespace knotwork::embeddings {
+
+enum class Optimizer : std::uint8_t {
+  kSgd,
+  kAdagrad,  ///< one accumulator a row; rows need accumulators
+};
+
+struct SkipGramOptions {
+  std::uint32_t dim = 128;
+  /// Nodes at most on either side of the centre, 1 .. 256.
+  std::uint32_t window = 10;
+  /// Negatives of a window, 0 .. 256. With 0 nothing keeps vectors apart: for tests only.
+  std::uint32_t negatives = 5;
+  /// Threshold t of word2vec's subsampling of frequent nodes (keep_probabilities); 0: keep all. 1e-3 .. 1e-5 are usual.
+  double subsample = 0.0;
+  /// Falls linearly to min_learning_rate. 0.025 suits SGD, about 0.1 AdaGrad.
+  float learning_rate = 0.025F;
+  float min_learning_rate = 1e-4F;
+  Optimizer optimizer = Optimizer::kSgd;
+  /// The loss is taken from every n-th window; 0: never.
+  std::uint32_t loss_interval = 32;
+  std::uint64_t seed = 1;
+};
+
+/// Throws partition::InputError, naming the option, if one is out of range.
+void check_options(const SkipGramOptions& options);
+
+/// What one thread has done. Sums of several threads are sums of the fields.
+struct TrainingCounters {
+  std::uint64_t words = 0;  ///< centre positions trained
+  std::uint64_t pairs = 0;  ///< (context, centre) pairs trained, each against the window's negatives too
+  /// Sum over `loss_pairs` sampled pairs of -log s(positive) - sum over negatives of log s(-negative), before the step.
+  /// K log 2 + log 2 a pair at the start, when output rows are zero.
+  double loss_sum = 0.0;
+  std::uint64_t loss_pairs = 0;
+
+  TrainingCounters& operator+=(const TrainingCounters& other);
+  /// Mean loss of a pair; 0 if none was sampled.
+  double mean_loss() const { return loss_pairs == 0 ? 0.0 : loss_sum / static_cast<double>(loss_pairs); }
+};
+
+/// Names a walk for its random numbers. `walk` counts on through the epochs.
+struct WalkKey {
+  OriginalNode start;
+  std::uint32_t walk;
+};
+
+/// The rows of a walk's positions, after subsampling: element i belongs to position i. A node has one address per
+/// table during a walk. Accumulators: AdaGrad only, else empty.
+struct WalkRows {
+  std::span<float* const> inputs;
+  std::span<float* const> outputs;
+  std::span<float* const> input_accumulators = {};
+  std::span<float* const> output_accumulators = {};
+};
+
+/// A row and its AdaGrad accumulator (null with SGD).
+struct RowPointer {
+  float* values;
+  float* accumulator;
+};
+
+/// Where negatives come from: an output row for two independent random words, thread-safe.
+template <typename Source>
+concept NegativeSource = requires(const Source& source, std::uint32_t bits) {
+  { source.row(bits, bits) } -> std::same_as<RowPointer>;
+  source.prefetch(bits);
+};
+
+/// Negatives from a table whose rows are all at hand.
+class SampledNegatives {
+ public:
+  SampledNegatives(const NegativeSampler& sampler, const DenseRows& outputs) : sampler_(&sampler), outputs_(outputs) {}
+  RowPointer row(std::uint32_t slot_bits, std::uint32_t coin) const {
+    const GlobalNode node = sampler_->sample(slot_bits, coin);
+    return {outputs_.row(node), outputs_.accumulators == nullptr ? nullptr : outputs_.accumulator(node)};
+  }
+  void prefetch(std::uint32_t slot_bits) const { sampler_->prefetch(slot_bits); }
+
+ private:
+  const NegativeSampler* sampler_;
+  DenseRows outputs_;
+};
+
+/// Negatives drawn uniformly from a pool of rows that was itself drawn from the wanted distribution. A pool row of the
+/// centre's node must have the centre's address to be left out as word2vec does.
+class PooledNegatives {
+ public:
+  /// REQUIRES a pool that is not empty and outlives this.
+  explicit PooledNegatives(std::span<const RowPointer> pool) : pool_(pool) {}
+  RowPointer row(std::uint32_t slot_bits, std::uint32_t /*coin*/) const { return pool_[slot_of(slot_bits)]; }
+  void prefetch(std::uint32_t slot_bits) const { __builtin_prefetch(pool_.data() + slot_of(slot_bits)); }
+
+ private:
+  std::size_t slot_of(std::uint32_t bits) const {
+    return static_cast<std::size_t>((static_cast<std::uint64_t>(bits) * pool_.size()) >> 32);
+  }
+
+  std::span<const RowPointer> pool_;
+};
+
+/// Trains walks: the state of one thread. Threads have trainers of their own and share rows without locks (Hogwild,
+/// Niu et al., NIPS 2011).
+class SkipGramTrainer {
+ public:
+  /// Throws partition::InputError on options out of range.
+  explicit SkipGramTrainer(const SkipGramOptions& options);
+
+  /// Trains every position of a walk at one learning rate.
+  template <NegativeSource Negatives>
+  void train_walk(const WalkRows& rows, const Negatives& negatives, WalkKey key, float learning_rate) {
+    if (rows.inputs.size() < 2) return;
+    begin_walk(rows, key);
+    draw_bits(key, 0, negatives);
+    draw_bits(key, 1, negatives);
+    draw_targets(rows, 0, negatives);
+    for (std::uint32_t position = 0; position < rows.inputs.size(); ++position) {
+      // Two windows ahead for the sampler's own memory, one ahead for rows: memory answers while a window is trained.
+      if (position + 1 < rows.inputs.size()) draw_targets(rows, position + 1, negatives);
+      if (position + 2 < rows.inputs.size()) draw_bits(key, position + 2, negatives);
+      train_window(rows, position, learning_rate);
+    }
+  }
+
+  const SkipGramOptions& options() const { return options_; }
+  const TrainingCounters& counters() const { return counters_; }
+  /// Returns the counters and starts anew.
+  TrainingCounters take_counters();
+
+ private:
+  // Targets of a window that is yet to be trained, and the random bits that its negatives come from.
+  struct PlannedWindow {
+    std::vector<std::uint32_t> bits;
+    std::vector<float*> targets;
+    std::vector<float*> accumulators;
+  };
+
+  void begin_walk(const WalkRows& rows, WalkKey key);
+  void draw_words(WalkKey key, std::uint32_t position, std::vector<std::uint32_t>& bits) const;
+  void train_window(const WalkRows& rows, std::uint32_t position, float learning_rate);
+  void prefetch_row(const float* row) const;
+  PlannedWindow& planned(std::uint32_t position) { return planned_[position % planned_.size()]; }
+
+  template <NegativeSource Negatives>
+  void draw_bits(WalkKey key, std::uint32_t position, const Negatives& negatives) {
+    std::vector<std::uint32_t>& bits = planned(position).bits;
+    draw_words(key, position, bits);
+    for (std::uint32_t k = 0; k < options_.negatives; ++k) negatives.prefetch(bits[2 * k]);
+  }
+
+  template <NegativeSource Negatives>
+  void draw_targets(const WalkRows& rows, std::uint32_t position, const Negatives& negatives) {
+    PlannedWindow& window = planned(position);
+    window.targets[0] = rows.outputs[position];
+    if (adagrad_) window.accumulators[0] = rows.output_accumulators[position];
+    prefetch_row(window.targets[0]);
+    for (std::uint32_t k = 0; k < options_.negatives; ++k) {
+      const RowPointer row = negatives.row(window.bits[2 * k], window.bits[2 * k + 1]);
+      window.targets[k + 1] = row.values;
+      if (adagrad_) window.accumulators[k + 1] = row.accumulator;
+      prefetch_row(row.values);
+    }
+  }
+
+  SkipGramOptions options_;
+  bool adagrad_;
+  std::size_t row_lines_;  // cache lines of a row
+  WindowScratch scratch_;
+  std::array<PlannedWindow, 3> planned_;
+  std::vector<std::uint32_t> window_bits_;
+  std::vector<float*> contexts_;
+  std::vector<float*> context_accumulators_;
+  std::uint32_t windows_to_loss_ = 0;
+  TrainingCounters counters_;
+};
+
+/// Tables whose rows are all at hand, and how to sample them.
+struct LocalTables {
+  DenseRows inputs;
+  DenseRows outputs;
+  const NegativeSampler* negatives = nullptr;
+  /// Probability of keeping each node of a walk (keep_probabilities), by global node; empty: keep all.
+  std::span<const float> keep = {};
+};
+
+/// Trains finished walks over local tables with the calling thread's `trainer`. keys[i] names walk i.
+void train_walks(SkipGramTrainer& trainer, const WalkBatch& walks, std::span<const WalkKey> keys,
+                 const LocalTables& tables, float learning_rate);
+
+/// word2vec's probability of keeping a node of frequency f at threshold t: sqrt(t / f) + t / f, at most 1. A node's
+/// frequency in walks is taken as its share of `strengths` (degrees, or sums of weights). `total`: sum over all ranks.
+std::vector<float> keep_probabilities(std::span<const double> strengths, double total, double threshold);
+
+/// Writes the nodes of `path` that subsampling keeps to `kept`. keep[node] as above.
+void subsample_walk(std::span<const GlobalNode> path, WalkKey key, std::span<const float> keep, std::uint64_t seed,
+                    std::vector<GlobalNode>& kept);
+
+/// Input rows as word2vec starts them: uniform in [-0.5, 0.5) / dim, from Philox(seed, original node, column), so the
+/// same for any parts. originals[i]: original node of row i of `rows`. Output rows start as zeros.
+void initialise_rows(const DenseRows& rows, std::span<const OriginalNode> originals, std::uint64_t seed);
+
+}  // namespace knotwork::embeddings
