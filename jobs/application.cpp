@@ -1,0 +1,185 @@
+// Finds the command, sets its options, runs it, and turns what went wrong into one line and an exit code.
+#include "jobs/application.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+#include <algorithm>
+#include <new>
+#include <optional>
+#include <ostream>
+#include <span>
+#include <stdexcept>
+
+#include "jobs/build_info.h"
+#include "jobs/command.h"
+#include "jobs/command_line.h"
+#include "jobs/console.h"
+#include "jobs/interruption.h"
+#include "jobs/job_file.h"
+#include "jobs/launch.h"
+#include "jobs/output_path.h"
+#include "jobs/report.h"
+#include "jobs/run_command.h"
+#include "partition/errors.h"
+
+namespace knotwork::jobs {
+
+void declare(SessionOptions& options, OptionSet& set) {
+  // More threads than any machine has cores are a slip of the keyboard.
+  constexpr double kMostThreads = 1024;
+  set.group("Running");
+  set.add("threads", &options.threads, "threads of this process").range(1, kMostThreads);
+  set.add("quiet,q", &options.quiet, "no configuration, progress or summary").is_configuration = false;
+  set.add("log", &options.log, "write what is printed to FILE, with times").file().is_configuration = false;
+  set.add("json", &options.json, "write every figure to FILE").file().is_configuration = false;
+}
+
+void Session::watch(const std::string& path) const {
+  if (interruption != nullptr) interruption->watch(path);
+}
+
+namespace {
+
+using partition::InputError;
+
+/// A command with its options, ready to run.
+struct Prepared {
+  const CommandEntry* entry = nullptr;
+  std::unique_ptr<Command> command;
+  SessionOptions session;
+  OptionSet set;
+};
+
+void declare_all(Prepared& prepared, const Launch& launch) {
+  prepared.command = prepared.entry->make();
+  prepared.command->declare(prepared.set);
+  prepared.session.threads = default_threads(launch);
+  declare(prepared.session, prepared.set);
+}
+
+/// `run JOB`: reads the file and prepares the command that it names. The session's options on the command line itself
+/// (--quiet, --json, ...) come last and win.
+void prepare_job(std::span<const std::string> words, const Launch& launch, Prepared& prepared) {
+  RunOptions options;
+  SessionOptions session;
+  OptionSet run_set;
+  declare(options, run_set);
+  declare(session, run_set);
+  std::vector<Assignment> own = parse_options(words, run_set);
+  run_set.assign(own, command_line_name);
+  const Job job = read_job(options.job, options.set);
+  const CommandChoice choice = choose_command(job.command, all_commands());
+  if (choice.words != job.command.size() || choice.entry->text.name == "run")
+    throw InputError(job.file + ": key 'command' must name one command other than run");
+  prepared.entry = choice.entry;
+  declare_all(prepared, launch);
+  std::erase_if(own, [](const Assignment& given) { return given.name == "job" || given.name == "set"; });
+  std::vector<Assignment> assignments = job_assignments(job, prepared.set);
+  assignments.insert(assignments.end(), own.begin(), own.end());
+  prepared.set.assign(assignments, [&](const Option& option) { return job.file + ": " + option.name; });
+}
+
+std::unique_ptr<Prepared> prepare(std::span<const std::string> words, const Launch& launch) {
+  auto prepared = std::make_unique<Prepared>();
+  const CommandChoice choice = choose_command(words, all_commands());
+  const std::span<const std::string> rest = words.subspan(choice.words);
+  if (choice.entry->text.name == "run") {
+    prepare_job(rest, launch, *prepared);
+    return prepared;
+  }
+  prepared->entry = choice.entry;
+  declare_all(*prepared, launch);
+  prepared->set.assign(parse_options(rest, prepared->set), command_line_name);
+  return prepared;
+}
+
+int run_prepared(Prepared& prepared, const Launch& launch, const Surroundings& around) {
+  const SessionOptions& options = prepared.session;
+  if (!options.json.empty()) check_output_file(options.json);
+  if (!options.log.empty()) check_output_file(options.log);
+  Console console(around.out, around.errors,
+                  {.quiet = options.quiet,
+                   .speaks = launch.rank == 0,
+                   .on_terminal = around.on_terminal,
+                   .columns = around.columns,
+                   .log_file = options.log});
+#ifdef _OPENMP
+  omp_set_num_threads(static_cast<int>(options.threads));
+#endif
+  Report report(prepared.entry->text.name);
+  report.configuration(prepared.set.configuration());
+  if (prepared.entry->shows_configuration)
+    console.configuration(build_line() + ": " + prepared.entry->text.name, prepared.set.configuration_text());
+  Session session{options, console, report, nullptr, around.interruption};
+  prepared.command->run(session);
+  report.set("peak_memory_bytes", peak_memory_bytes());
+  if (launch.rank == 0 && !options.json.empty()) write_text_file(options.json, report.json());
+  return kExitDone;
+}
+
+bool asks_for_help(std::span<const std::string> words) {
+  const auto end = std::ranges::find(words, "--");
+  return std::any_of(words.begin(), end, [](const std::string& word) { return word == "--help" || word == "-h"; });
+}
+
+int print_help(std::span<const std::string> words, const Surroundings& around) {
+  std::vector<std::string> names;
+  for (const std::string& word : words) {
+    if (word.starts_with('-')) break;
+    names.push_back(word);
+  }
+  if (names.empty()) {
+    around.out << overview_text(all_commands());
+    return kExitDone;
+  }
+  Prepared prepared;
+  prepared.entry = choose_command(names, all_commands()).entry;
+  declare_all(prepared, read_launch());
+  around.out << help_text(prepared.entry->text, prepared.set, std::min<std::size_t>(around.columns, 100));
+  return kExitDone;
+}
+
+int dispatch(std::span<const std::string> words, const Launch& launch, const Surroundings& around) {
+  if (words.empty()) {
+    around.errors << "Usage: knotwork COMMAND [options]; 'knotwork help' lists the commands\n";
+    return kExitUsage;
+  }
+  if (words[0] == "--version" || words[0] == "-V") {
+    around.out << build_line() << "\n";
+    return kExitDone;
+  }
+  if (words[0] == "help") return print_help(words.subspan(1), around);
+  if (asks_for_help(words)) return print_help(words, around);
+  if (words[0].starts_with('-')) throw InputError("expected a command first, found " + words[0]);
+  const std::unique_ptr<Prepared> prepared = prepare(words, launch);
+  // Under mpirun every rank gets the same words, but only some commands are made for many ranks.
+  if (launch.rank > 0 && !prepared->entry->is_distributed) return kExitDone;
+  return run_prepared(*prepared, launch, around);
+}
+
+}  // namespace
+
+int run_main(const std::vector<std::string>& words, const Surroundings& around) {
+  const Launch launch = read_launch();
+  const auto fail = [&](const std::string& reason, int code) {
+    if (around.interruption != nullptr) around.interruption->remove_partial_files();
+    // Bad input is found by every rank alike; one line is enough. What else fails, the rank itself must say.
+    if (launch.rank == 0 || code != kExitUsage) around.errors << "knotwork: " << reason << std::endl;
+    return code;
+  };
+  try {
+    const int code = dispatch(words, launch, around);
+    around.out.flush();
+    return code;
+  } catch (const InputError& error) {
+    return fail(error.what(), kExitUsage);
+  } catch (const std::bad_alloc&) {
+    return fail("out of memory", kExitFailed);
+  } catch (const std::exception& error) {
+    return fail(error.what(), kExitFailed);
+  }
+}
+
+}  // namespace knotwork::jobs
