@@ -14,6 +14,8 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   libfast-float-dev zlib1g-dev libzstd-dev libhdf5-dev liblinear-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd)
+  libfast-float-dev zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim)
 lint_packages=(clang-format clang-tidy libomp-dev)
 bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim)
 
