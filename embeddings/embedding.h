@@ -21,6 +21,9 @@ class Embedding {
   /// Zero rows, one for each of `names`. Throws std::bad_alloc.
   Embedding(partition::NodeNames names, std::size_t dim)
       : names_(std::move(names)), rows_(names_.size()), dim_(dim), values_(rows_ * dim) {}
+  /// Takes over rows that are filled already. REQUIRES: values.size() == names.size() * dim.
+  Embedding(partition::NodeNames names, std::size_t dim, partition::HugeArray<float> values)
+      : names_(std::move(names)), rows_(names_.size()), dim_(dim), values_(std::move(values)) {}
 
   std::size_t rows() const { return rows_; }
   std::size_t dim() const { return dim_; }

@@ -40,7 +40,7 @@ class TrainNeighbours {
   std::vector<partition::OriginalNode> targets_;
 };
 
-/// Scores of `pairs`. kRandomVectors is not one of them (std::invalid_argument): see random_vectors.
+/// Scores of `pairs`. kRandomVectors is not one of them (std::invalid_argument).
 std::vector<float> baseline_scores(const TrainNeighbours& neighbours, std::span<const NodePair> pairs,
                                    LinkBaseline baseline);
 

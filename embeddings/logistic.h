@@ -11,6 +11,8 @@
 #include <span>
 #include <vector>
 
+struct feature_node;  // liblinear's (linear.h): a column number and a double
+
 namespace knotwork::embeddings {
 
 struct LogisticOptions {
@@ -33,6 +35,9 @@ class LogisticRows {
   std::size_t dim() const;
   /// Different rows may be set from different threads.
   void set(std::size_t row, std::span<const float> values);
+
+  /// The row as liblinear wants it.
+  feature_node* nodes(std::size_t row) const;
 
  private:
   struct Storage;
