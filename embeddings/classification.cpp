@@ -234,7 +234,8 @@ NodeLabels read_node_labels(const std::string& path, const partition::NodeNames&
   while (file.next(line)) {
     const std::string_view name = take_field(line);
     if (line.empty()) {
-      throw InputError(file.place() + ": node '" + std::string(name) + "' has no label; expected node TAB label[,label]");
+      throw InputError(file.place() + ": node '" + std::string(name) +
+                       "' has no label; expected node TAB label[,label]");
     }
     const std::optional<OriginalNode> node = names.find(name);
     if (!node && ++missing_count == 1) first_missing = file.place() + ": node '" + std::string(name) + "'";

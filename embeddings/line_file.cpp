@@ -1,11 +1,10 @@
 // zlib reads plain files as they are, so one path serves both kinds.
 #include "embeddings/line_file.h"
 
-#include <zlib.h>
-
 #include <cerrno>
 #include <cstring>
 #include <utility>
+#include <zlib.h>
 
 #include "partition/errors.h"
 

@@ -35,7 +35,8 @@ class LineFile {
   std::size_t number_ = 0;
 };
 
-/// The first field of `line`, which loses it and the separators after it. Separators: TABs, blanks, and those in `more`.
+/// The first field of `line`, which loses it and the separators after it. Separators: TABs, blanks, and those in
+/// `more`.
 std::string_view take_field(std::string_view& line, std::string_view more = {});
 
 }  // namespace knotwork::embeddings

@@ -78,10 +78,14 @@ Embedding random_vectors(const Embedding& like, std::uint64_t seed) {
 
 std::string link_baseline_name(LinkBaseline baseline) {
   switch (baseline) {
-    case LinkBaseline::kDegreeProduct: return "degree-product";
-    case LinkBaseline::kCommonNeighbours: return "common-neighbours";
-    case LinkBaseline::kAdamicAdar: return "adamic-adar";
-    case LinkBaseline::kRandomVectors: return "random-vectors";
+    case LinkBaseline::kDegreeProduct:
+      return "degree-product";
+    case LinkBaseline::kCommonNeighbours:
+      return "common-neighbours";
+    case LinkBaseline::kAdamicAdar:
+      return "adamic-adar";
+    case LinkBaseline::kRandomVectors:
+      return "random-vectors";
   }
   throw std::invalid_argument("link_baseline_name: no such baseline");
 }

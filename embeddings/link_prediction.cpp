@@ -90,8 +90,8 @@ LogisticModel train_hadamard(const Embedding& embedding, const LinkSplit& split,
 #pragma omp for schedule(static)
     for (std::size_t i = 0; i < count; ++i) {
       const bool positive = i < positives.size();
-      multiply(embedding,
-               positive ? split.train[positives[i]] : split.train_negatives[negatives[i - positives.size()]], product);
+      multiply(embedding, positive ? split.train[positives[i]] : split.train_negatives[negatives[i - positives.size()]],
+               product);
       rows.set(i, product);
       labels[i] = positive ? 1 : 0;
     }
@@ -125,9 +125,12 @@ LinkSplit read_link_split(const std::string& folder, const partition::NodeNames&
 
 std::string link_score_name(LinkScore score) {
   switch (score) {
-    case LinkScore::kDot: return "dot";
-    case LinkScore::kCosine: return "cosine";
-    case LinkScore::kHadamardLr: return "hadamard-lr";
+    case LinkScore::kDot:
+      return "dot";
+    case LinkScore::kCosine:
+      return "cosine";
+    case LinkScore::kHadamardLr:
+      return "hadamard-lr";
   }
   throw std::invalid_argument("link_score_name: no such score");
 }

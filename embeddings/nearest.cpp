@@ -1,4 +1,5 @@
-// Blocks of rows stay in cache while a block of queries runs over them; each thread keeps its own best, merged at the end.
+// Blocks of rows stay in cache while a block of queries runs over them; each thread keeps its own best, merged at the
+// end.
 #include "embeddings/nearest.h"
 
 #include <algorithm>
@@ -59,8 +60,8 @@ float inverse_length(std::span<const float> row) {
 }
 
 /// Offers rows [first, last) to the queries of a block.
-void search_rows(const Embedding& embedding, std::span<const OriginalNode> queries, std::size_t first,
-                 std::size_t last, std::span<Nearest> best) {
+void search_rows(const Embedding& embedding, std::span<const OriginalNode> queries, std::size_t first, std::size_t last,
+                 std::span<Nearest> best) {
   std::vector<float> inverse(last - first);
   for (std::size_t row = first; row < last; ++row) {
     inverse[row - first] = inverse_length(embedding.row(static_cast<OriginalNode>(row)));

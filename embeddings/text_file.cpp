@@ -150,6 +150,17 @@ bool is_separator(char c, bool tabs_only) {
   return c == '\t' || (c == ' ' && !tabs_only);
 }
 
+/// Parses a number as float32; returns its end, or null if there is none. What float32 cannot hold (denormal doubles,
+/// 1e60) goes through double: it becomes zero or an infinity, which is refused later.
+const char* parse_float(const char* begin, const char* end, float& value) {
+  const auto [after, error] = std::from_chars(begin, end, value);
+  if (error == std::errc()) return after;
+  double wide = 0;
+  const auto [wide_after, wide_error] = std::from_chars(begin, end, wide);
+  value = static_cast<float>(wide);
+  return wide_error == std::errc() ? wide_after : nullptr;
+}
+
 /// Parses "name v1 ... vd" into `row`; returns what is wrong, or nothing.
 std::string parse_line(std::string_view line, bool tabs_only, std::string_view& name, std::span<float> row) {
   while (!line.empty() && (line.back() == '\r' || line.back() == ' ')) line.remove_suffix(1);
@@ -162,14 +173,12 @@ std::string parse_line(std::string_view line, bool tabs_only, std::string_view& 
     if (position == end) {
       return std::to_string(column) + " values; expected " + std::to_string(row.size());
     }
-    const auto [after, error] = std::from_chars(position, end, row[column]);
-    const bool whole = after == end || *after == ' ' || *after == '\t';
-    if (error == std::errc::result_out_of_range && whole) {
-      row[column] = 0;  // from_chars refuses what float32 rounds to zero; infinities cannot be told apart and are rare
-    } else if (error != std::errc() || !whole) {
+    const char* after = parse_float(position, end, row[column]);
+    if (after == nullptr || (after != end && *after != ' ' && *after != '\t')) {
       const char* stop = std::find_if(position, end, [](char c) { return c == ' ' || c == '\t'; });
-      return "'" + std::string(position, stop) + "' is no number; expected value " + std::to_string(column + 1) +
-             " of " + std::to_string(row.size());
+      std::string wrong(1, '\'');
+      wrong.append(position, stop).append("' is no number; expected value ").append(std::to_string(column + 1));
+      return wrong.append(" of ").append(std::to_string(row.size()));
     }
     position = after;
   }
