@@ -2,6 +2,7 @@
 // UTF-8 strings), string attributes at the root. The library is the C one, without its C++ face.
 // Format: https://docs.hdfgroup.org/hdf5/develop/ (library 1.10 or newer).
 #include <algorithm>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 
@@ -25,6 +26,10 @@ constexpr hsize_t kIdsABlock = 65536;
 class QuietErrors {
  public:
   QuietErrors() {
+    // After a failed write a file cannot be closed, and the library's clean-up at exit crashes over it. All handles are
+    // closed here anyway. Must come before the first other call.
+    static std::once_flag once;
+    std::call_once(once, [] { H5dont_atexit(); });
     H5Eget_auto2(H5E_DEFAULT, &function_, &data_);
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
   }
