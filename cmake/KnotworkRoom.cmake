@@ -37,6 +37,23 @@ function(knotwork_test name)
   gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
 endfunction()
 
+# knotwork_mpi_test(name SOURCES ... LINKS ... RANKS 1 2 4): a GoogleTest program with its own main (see
+# tests/unit/cluster/mpi_test_main.h) that runs as a whole under mpirun, once for each number of ranks: ctest cases
+# name.1, name.2, ... with label mpi.
+function(knotwork_mpi_test name)
+  cmake_parse_arguments(TEST "" "" "SOURCES;LINKS;RANKS" ${ARGN})
+  add_executable(${name} ${TEST_SOURCES})
+  target_link_libraries(${name} PRIVATE ${TEST_LINKS} GTest::gmock GTest::gtest)
+  knotwork_compile_options(${name})
+  foreach(ranks IN LISTS TEST_RANKS)
+    add_test(NAME ${name}.${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --allow-run-as-root --oversubscribe
+                                           ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${name}>)
+    # Ranks share the cores of a small machine: they must not spin while they wait.
+    set_tests_properties(${name}.${ranks} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS ${ranks}
+                         ENVIRONMENT "OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_hwloc_base_binding_policy=none")
+  endforeach()
+endfunction()
+
 # knotwork_benchmark(name SOURCES ... LINKS ...): a Google Benchmark program; run by scripts/bench.sh, never by ctest.
 function(knotwork_benchmark name)
   cmake_parse_arguments(BENCH "" "" "SOURCES;LINKS" ${ARGN})

@@ -1,0 +1,114 @@
+// The processes of a job, and what they say to each other all at once. Two implementations: MPI for jobs that mpirun or
+// srun started, and one process that is alone and touches no MPI at all. Both behave the same, so nothing above asks
+// which one it has.
+//
+// Sizes are 64 bits wide everywhere: larger messages than MPI's int counts allow travel in pieces.
+//
+// Threads: every call is for the thread that called connect() (MPI_THREAD_FUNNELED). Collective calls (all but rank,
+// size, send, receive and abort) must be made by all ranks in the same order.
+//
+// Failures. A rank that throws while the others wait in a collective call would leave them hanging; so whatever a rank
+// does after connect() belongs into run_or_abort(), which ends the whole job with that rank's message and exit code:
+//
+//   const auto cluster = cluster::connect();
+//   return cluster::run_or_abort(*cluster, [&] { return run_job(*cluster); }, exit_code_of);
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace knotwork::cluster {
+
+/// A process of the job, 0 .. size - 1.
+using Rank = int;
+
+using Bytes = std::vector<std::byte>;
+
+/// MPI failed, or the processes of a job can't find each other. The message names the call and what MPI said.
+class ClusterError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+enum class Reduction { kSum, kMin, kMax };
+
+class Communicator {
+ public:
+  Communicator() = default;
+  Communicator(const Communicator&) = delete;
+  Communicator& operator=(const Communicator&) = delete;
+  virtual ~Communicator() = default;
+
+  virtual Rank rank() const = 0;
+  virtual Rank size() const = 0;
+  bool is_root() const { return rank() == 0; }
+
+  /// Returns when all ranks have called it.
+  virtual void barrier() = 0;
+
+  /// Element by element over all ranks; every rank gets the result, in place. The spans have the same size everywhere.
+  virtual void allreduce(std::span<double> values, Reduction reduction) = 0;
+  virtual void allreduce(std::span<std::uint64_t> values, Reduction reduction) = 0;
+  double allreduce(double value, Reduction reduction) {
+    allreduce(std::span(&value, 1), reduction);
+    return value;
+  }
+  std::uint64_t allreduce(std::uint64_t value, Reduction reduction) {
+    allreduce(std::span(&value, 1), reduction);
+    return value;
+  }
+
+  /// Gives every rank the root's bytes (of any size; what the others pass in is replaced).
+  virtual void broadcast(Bytes& bytes, Rank root) = 0;
+  std::string broadcast(std::string_view text, Rank root);
+
+  /// The strings of all ranks, by rank.
+  virtual std::vector<std::string> all_gather(std::string_view own) = 0;
+
+  /// Sends to_each[r] to rank r, and returns what each rank sent here, by rank. REQUIRES: to_each.size() == size().
+  virtual std::vector<Bytes> exchange(std::span<const Bytes> to_each) = 0;
+
+  /// One large buffer from rank to rank. Messages between two ranks with one tag (0 .. 32766) arrive in order. Both may
+  /// wait for the other side.
+  virtual void send(std::span<const std::byte> bytes, Rank to, int tag) = 0;
+  virtual Bytes receive(Rank from, int tag) = 0;
+
+  /// Writes `message` with the rank to standard error, and ends all ranks of the job with `exit_code`.
+  [[noreturn]] virtual void abort(int exit_code, std::string_view message) = 0;
+};
+
+/// How a process was started, as far as the environment tells.
+struct Launch {
+  /// There are other ranks (or may be) that only MPI reaches.
+  bool needs_mpi = false;
+  /// "mpirun", "srun", ... for people; empty if by hand.
+  std::string launcher;
+};
+
+/// Reads the variables that launchers set. `variable` is std::getenv or a test's stand-in. Throws ClusterError when a
+/// launcher started several tasks that have no way to find each other (srun --mpi=none): each would do the whole job.
+Launch launch_of(const std::function<const char*(const char*)>& variable);
+
+struct ConnectOptions {
+  /// Pieces in which large messages travel, bytes; below 2^31, since MPI counts in ints.
+  std::size_t piece_bytes = std::size_t{1} << 30;
+};
+
+/// Joins the job: MPI if a launcher started this process, otherwise a job of one. Call it once, early in main, and keep
+/// the result alive as long as anything speaks to other ranks; its destructor leaves MPI. Throws ClusterError.
+std::unique_ptr<Communicator> connect(const ConnectOptions& options = {});
+
+/// Runs `body` and returns its result. If it throws on a rank of several, the job ends with that rank's message and the
+/// exit code that `exit_code_of` gives for the exception; a process that is alone gets the exception itself.
+int run_or_abort(Communicator& communicator, const std::function<int()>& body,
+                 const std::function<int(const std::exception&)>& exit_code_of);
+
+}  // namespace knotwork::cluster
