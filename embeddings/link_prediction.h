@@ -48,7 +48,7 @@ struct LinkOptions {
   /// Inverse strength of the L2 penalty of hadamard-lr (liblinear's C).
   double c = 1.0;
   /// Most pairs that hadamard-lr learns from: positives and negatives are each cut to half of it, by a seeded draw
-  /// without replacement. Training memory is 16 * (dim + 1) bytes a pair.
+  /// without replacement. Training memory is 16 * (dim + 2) bytes a pair.
   std::size_t max_training_pairs = 100'000;
   std::uint64_t seed = 1;
 };
