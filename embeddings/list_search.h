@@ -32,43 +32,57 @@ struct ListSearches {
   }
 
   /// Runs all searches; afterwards base[i] is the result of search i. `key_at(position)` reads a key.
+  /// Free of branches that depend on a single search: they would be mispredicted once a search.
   template <class KeyAt>
   void run(const std::uint32_t* keys, const KeyAt& key_at) {
     std::uint32_t pending[kMaxLanes];
-    std::size_t left = count;
-    for (std::size_t i = 0; i < count; ++i) pending[i] = static_cast<std::uint32_t>(i);
+    std::size_t left = 0;
+    const std::size_t all = count;
+    for (std::size_t i = 0; i < all; ++i) {
+      pending[left] = static_cast<std::uint32_t>(i);
+      left += length[i] > kAtOnce ? 1 : 0;
+    }
     while (left > 0) {
       std::size_t kept = 0;
       for (std::size_t k = 0; k < left; ++k) {
         const std::uint32_t i = pending[k];
+        const Stretch rest = halved({base[i], length[i]}, wanted[i], key_at);
+        prefetch(keys, rest.first, rest.length);
+        base[i] = rest.first;
+        length[i] = rest.length;
         pending[kept] = i;
-        kept += length[i] > kAtOnce ? 1 : 0;
-        if (length[i] > kAtOnce) {
-          halve(i, key_at);
-          prefetch(keys, base[i], length[i]);
-        } else {
-          while (length[i] > 1) halve(i, key_at);
-        }
+        kept += rest.length > kAtOnce ? 1 : 0;
       }
       left = kept;
+    }
+    for (std::size_t i = 0; i < all; ++i) {
+      Stretch rest{base[i], length[i]};
+      for (std::uint32_t size = kAtOnce; size > 1; size /= 2) rest = halved(rest, wanted[i], key_at);
+      base[i] = rest.first;
     }
   }
 
  private:
+  struct Stretch {
+    partition::ArcIndex first;
+    std::uint32_t length;
+  };
+
+  /// One probe. A stretch of one key stays as it is.
   template <class KeyAt>
-  void halve(std::uint32_t i, const KeyAt& key_at) {
-    const std::uint32_t half = length[i] / 2;
-    base[i] += key_at(base[i] + half - 1) < wanted[i] ? half : 0;
-    length[i] -= half;
+  static Stretch halved(Stretch from, std::uint32_t wanted_key, const KeyAt& key_at) {
+    const std::uint32_t half = from.length / 2;
+    const std::uint32_t probe = half - (half > 0 ? 1 : 0);
+    // A mask rather than a conditional, which compilers turn into a branch.
+    const std::uint32_t below = 0U - static_cast<std::uint32_t>(key_at(from.first + probe) < wanted_key);
+    return {from.first + (half & below), from.length - half};
   }
 
+  /// The next probe; for the last stretch both its ends, which may lie in two cache lines.
   static void prefetch(const std::uint32_t* keys, partition::ArcIndex first, std::uint32_t list_length) {
-    if (list_length > kAtOnce) {
-      __builtin_prefetch(keys + first + list_length / 2 - 1);
-    } else {
-      __builtin_prefetch(keys + first);
-      __builtin_prefetch(keys + first + list_length - 1);
-    }
+    const std::uint32_t probe = list_length > kAtOnce ? list_length / 2 - 1 : list_length - 1;
+    __builtin_prefetch(keys + first + probe);
+    __builtin_prefetch(keys + first);
   }
 };
 

@@ -44,8 +44,8 @@ class SecondOrderKernel {
     std::uint32_t degree = 0;  ///< 0: not held by this slice (or nothing there)
   };
 
-  /// What becomes of a lane's proposal.
-  enum Verdict : std::uint8_t { kReject = 0, kAccept = 1, kRestart = 2, kHold = 3 };
+  /// What becomes of a lane's proposal. Bit 0: accepted; from kRestart on: rare.
+  enum Verdict : std::uint8_t { kReject = 0, kAccept = 1, kRestart = 2, kHold = 4 };
 
   std::uint32_t rank(GlobalNode node) const {
     if constexpr (kIdentity) return node;
@@ -115,7 +115,7 @@ class SecondOrderKernel {
       if (row.degree == 0) {
         verdict_[i] = kHold;
         stop(i, WalkerState::kFinished);
-      } else if (random_.trial[i] == 0 && random_.words[2][i] < arrays_.restart_share) {
+      } else if ((random_.trial[i] == 0) & (random_.words[2][i] < arrays_.restart_share)) {
         verdict_[i] = kRestart;
       } else if (rule.folds_return && previous_[i] != kInvalidNode &&
                  random_.words[3][i] * (row.degree * rule.envelope + rule.surplus) < rule.surplus * 0x1.0p32) {
@@ -192,32 +192,52 @@ class SecondOrderKernel {
     searches_.count = 0;
   }
 
+  // Accepting and rejecting are one path of selects; the slot behind the path's end may be written to freely.
   void move() {
+    const std::uint32_t active = active_;
+    const std::uint32_t length = arrays_.length;
+    bool rare = false;
+    for (std::uint32_t i = 0; i < active; ++i) {
+      const std::uint32_t accepted = verdict_[i] & 1U;
+      const bool accept = accepted != 0;
+      rare |= verdict_[i] >= kRestart;
+      *slot_[i] = candidate_[i];
+      slot_[i] += accepted;
+      random_.counter[i] += accepted;
+      random_.trial[i] = accept ? 0 : random_.trial[i] + 1;
+      previous_[i] = accept ? node_[i] : previous_[i];
+      previous_row_[i].begin = accept ? row_[i].begin : previous_row_[i].begin;
+      previous_row_[i].degree = accept ? row_[i].degree : previous_row_[i].degree;
+      node_[i] = accept ? candidate_[i] : node_[i];
+      rare |= (random_.counter[i] == length) | !arrays_.holds(node_[i]);
+    }
+    if (rare) move_rare();
+  }
+
+  // Restarts, ends, and walkers that left.
+  void move_rare() {
     for (std::uint32_t i = 0; i < active_; ++i) {
-      if (verdict_[i] == kAccept) {
-        previous_[i] = node_[i];
-        previous_row_[i] = row_[i];
-        enter(i, candidate_[i]);
-      } else if (verdict_[i] == kReject) {
-        ++random_.trial[i];
-      } else if (verdict_[i] == kRestart) {
-        previous_[i] = kInvalidNode;
-        previous_row_[i] = {};
-        arrays_.prefetch_row(start_[i]);
-        enter(i, start_[i]);
+      if (verdict_[i] == kHold) {
+        --random_.trial[i];
+        continue;
+      }
+      if (verdict_[i] == kRestart) restart(i);
+      if (random_.counter[i] == arrays_.length) {
+        stop(i, WalkerState::kFinished);
+      } else if (!arrays_.holds(node_[i])) {
+        stop(i, WalkerState::kLeft);
       }
     }
   }
 
-  void enter(std::uint32_t lane, GlobalNode node) {
-    node_[lane] = node;
-    *slot_[lane]++ = node;
+  void restart(std::uint32_t lane) {
+    node_[lane] = start_[lane];
+    previous_[lane] = kInvalidNode;
+    previous_row_[lane] = {};
+    *slot_[lane]++ = start_[lane];
+    ++random_.counter[lane];
     random_.trial[lane] = 0;
-    if (++random_.counter[lane] == arrays_.length) {
-      stop(lane, WalkerState::kFinished);
-    } else if (!arrays_.holds(node)) {
-      stop(lane, WalkerState::kLeft);
-    }
+    arrays_.prefetch_row(start_[lane]);
   }
 
   void stop(std::uint32_t lane, WalkerState state) {

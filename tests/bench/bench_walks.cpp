@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <functional>
 #include <numeric>
@@ -45,6 +46,7 @@ struct Settings {
   std::uint32_t length = 80;
   std::uint64_t steps = 40'000'000;
   std::uint64_t seed = 1;
+  bool cpu_clock = false;
   std::string only;
   std::string json;
 };
@@ -109,15 +111,31 @@ void verify(const Graph& graph, const WalkEngine& engine, GlobalNode with_edges)
   }
 }
 
+double thread_cpu_seconds() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
+
 /// Operations a second: `work(thread)` on every thread returns the operations it made.
-double rate(unsigned threads, const std::function<std::uint64_t(unsigned)>& work) {
+double rate(const Settings& settings, const std::function<std::uint64_t(unsigned)>& work) {
+  const unsigned threads = settings.threads;
+  std::vector<double> cpu_seconds(threads);
   std::vector<std::uint64_t> made(threads);
   std::vector<std::thread> running;
   const auto begin = std::chrono::steady_clock::now();
-  for (unsigned t = 0; t < threads; ++t) running.emplace_back([&, t] { made[t] = work(t); });
+  for (unsigned t = 0; t < threads; ++t) {
+    running.emplace_back([&, t] {
+      const double cpu_begin = thread_cpu_seconds();
+      made[t] = work(t);
+      cpu_seconds[t] = thread_cpu_seconds() - cpu_begin;
+    });
+  }
   for (auto& thread : running) thread.join();
-  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-  return static_cast<double>(std::accumulate(made.begin(), made.end(), std::uint64_t{0})) / seconds.count();
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - begin;
+  const double seconds =
+      settings.cpu_clock ? std::accumulate(cpu_seconds.begin(), cpu_seconds.end(), 0.0) / threads : wall.count();
+  return static_cast<double>(std::accumulate(made.begin(), made.end(), std::uint64_t{0})) / seconds;
 }
 
 double walk_rate(const Settings& settings, const WalkEngine& engine, GlobalNode with_edges) {
@@ -125,7 +143,7 @@ double walk_rate(const Settings& settings, const WalkEngine& engine, GlobalNode 
       std::max<std::uint64_t>(1, settings.steps / settings.threads / (kStartsPerBatch * (settings.length - 1)));
   std::vector<std::vector<WalkStart>> starts;  // made before the clock runs
   for (std::uint32_t b = 0; b < batches * settings.threads; ++b) starts.push_back(starts_of(b, with_edges));
-  return rate(settings.threads, [&](unsigned thread) {
+  return rate(settings, [&](unsigned thread) {
     WalkBatch batch;
     std::uint64_t steps = 0;
     for (std::uint64_t b = 0; b < batches; ++b) {
@@ -149,7 +167,7 @@ HugeArray<std::uint64_t> random_cycle(std::size_t size) {
 
 double chain_rate(const Settings& settings, const HugeArray<std::uint64_t>& cycle) {
   const std::uint64_t rounds = settings.steps / settings.threads / kChains;
-  return rate(settings.threads, [&](unsigned thread) {
+  return rate(settings, [&](unsigned thread) {
     std::uint64_t at[kChains];
     for (std::size_t c = 0; c < kChains; ++c) {
       at[c] = (thread * kChains + c) * cycle.size() / (settings.threads * kChains);
@@ -232,6 +250,7 @@ int main(int argc, char** argv) {
   app.add_option("--length", settings.length, "nodes a walk")->check(CLI::Range(2, 100000))->capture_default_str();
   app.add_option("--steps", settings.steps, "steps a measurement")->capture_default_str();
   app.add_option("--seed", settings.seed)->capture_default_str();
+  app.add_flag("--cpu-clock", settings.cpu_clock, "divide by the threads' CPU time, not wall time: for a busy machine");
   app.add_option("--only", settings.only, "measure the chains and this kind of walk");
   app.add_option("--json", settings.json, "write the figures to this file");
   CLI11_PARSE(app, argc, argv);
