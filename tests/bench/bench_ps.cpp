@@ -1,0 +1,146 @@
+// Pulls over tcp loopback beside a bare ZeroMQ program that moves the same bytes in the same run, and a single row
+// beside a bare round trip. Nothing is timed before its answer has been checked.
+//
+//   BM_Bare/1024, BM_Pull/1024   a request of 1,024 keys, an answer of 1,024 rows of 128 floats; several on their way
+//   BM_Bare/1, BM_Pull/1         one row at a time, one after another; p50_us is the median round trip
+#include <algorithm>
+#include <benchmark/benchmark.h>
+#include <chrono>
+#include <cstdint>
+#include <cstring>
+#include <deque>
+#include <thread>
+#include <vector>
+
+#include <zmq.hpp>
+
+#include "ps/client.h"
+#include "ps/server.h"
+
+namespace knotwork::ps {
+namespace {
+
+constexpr std::size_t kDim = 128;
+constexpr std::uint64_t kRows = 200000;  // 100 MB: rows come from memory, not from the cache.
+constexpr std::size_t kDepth = 4;        // Requests on their way.
+
+using Clock = std::chrono::steady_clock;
+
+/// The median of what rounds took, as a counter.
+class Median {
+ public:
+  void add(Clock::duration round) { rounds_.push_back(std::chrono::duration<double, std::micro>(round).count()); }
+  void report(benchmark::State& state) {
+    if (rounds_.empty()) return;
+    const auto middle = rounds_.begin() + static_cast<std::ptrdiff_t>(rounds_.size() / 2);
+    std::nth_element(rounds_.begin(), middle, rounds_.end());
+    state.counters["p50_us"] = *middle;
+  }
+
+ private:
+  std::vector<double> rounds_;
+};
+
+std::vector<RowIndex> scattered_rows(std::size_t count, std::uint64_t round) {
+  std::vector<RowIndex> rows(count);
+  for (std::size_t i = 0; i < count; ++i) rows[i] = (round * 7919 + i * 104729) % kRows;
+  return rows;
+}
+
+/// Answers every request with the same bytes, shared, not copied: as fast as ZeroMQ goes.
+void serve_bare(zmq::socket_t socket, std::size_t reply_bytes, const std::stop_token& stop) {
+  zmq::message_t content(reply_bytes);
+  std::memset(content.data(), 1, reply_bytes);
+  while (!stop.stop_requested()) {
+    zmq::message_t peer;
+    if (!socket.recv(peer)) continue;  // Every 100 ms, to look at `stop`.
+    zmq::message_t keys;
+    (void)socket.recv(keys);
+    zmq::message_t reply;
+    reply.copy(content);
+    socket.send(peer, zmq::send_flags::sndmore);
+    socket.send(reply, zmq::send_flags::none);
+  }
+}
+
+void bm_bare(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const std::size_t reply_bytes = count * kDim * sizeof(float);
+  const std::size_t depth = count == 1 ? 1 : kDepth;
+  zmq::context_t context;
+  zmq::socket_t router(context, zmq::socket_type::router);
+  router.set(zmq::sockopt::rcvtimeo, 100);
+  router.set(zmq::sockopt::linger, 0);
+  router.bind("tcp://127.0.0.1:*");
+  zmq::socket_t dealer(context, zmq::socket_type::dealer);
+  dealer.set(zmq::sockopt::linger, 0);
+  dealer.connect(router.get(zmq::sockopt::last_endpoint));
+  std::jthread server([&](const std::stop_token& stop) { serve_bare(std::move(router), reply_bytes, stop); });
+  const auto ask = [&] {
+    zmq::message_t keys(count * sizeof(RowIndex));
+    dealer.send(keys, zmq::send_flags::none);
+  };
+  const auto answer = [&] {
+    zmq::message_t rows;
+    if (!dealer.recv(rows) || rows.size() != reply_bytes) state.SkipWithError("wrong answer");
+  };
+  ask();
+  answer();
+  Median median;
+  for (std::size_t i = 1; i < depth; ++i) ask();
+  for (auto _ : state) {
+    const auto begin = Clock::now();
+    ask();
+    answer();
+    median.add(Clock::now() - begin);
+  }
+  for (std::size_t i = 1; i < depth; ++i) answer();
+  median.report(state);
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(reply_bytes));
+}
+
+void bm_pull(benchmark::State& state) {
+  const auto count = static_cast<std::size_t>(state.range(0));
+  const std::size_t depth = count == 1 ? 1 : kDepth;
+  zmq::context_t context;
+  Shard shard;
+  shard.add_table({.name = "rows", .row_count = kRows, .dim = kDim}, {0, kRows});
+  for (RowIndex row = 0; row < kRows; ++row) {
+    std::fill_n(shard.table(0).row(row), kDim, static_cast<float>(row));
+  }
+  Server server(context, shard, {});
+  server.start();
+  Client client(context, {server.endpoint()}, {}, {});
+  std::vector<std::vector<float>> outs(depth, std::vector<float>(count * kDim));
+  {
+    const std::vector<RowIndex> rows = scattered_rows(count, 5);
+    client.pull(0, rows, outs[0]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (outs[0][i * kDim + 7] != static_cast<float>(rows[i])) state.SkipWithError("wrong rows");
+    }
+  }
+  const std::vector<RowIndex> rows = scattered_rows(count, 11);
+  std::deque<PullTicket> tickets;
+  std::size_t turn = 0;
+  const auto ask = [&] { tickets.push_back(client.start_pull(0, rows, outs[turn++ % depth])); };
+  for (std::size_t i = 1; i < depth; ++i) ask();
+  Median median;
+  for (auto _ : state) {
+    const auto begin = Clock::now();
+    ask();
+    client.wait(tickets.front());
+    tickets.pop_front();
+    median.add(Clock::now() - begin);
+  }
+  for (const PullTicket ticket : tickets) client.wait(ticket);
+  median.report(state);
+  state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(count * kDim * sizeof(float)));
+}
+
+BENCHMARK(bm_bare)->Name("BM_Bare")->Arg(1024)->Arg(1)->UseRealTime();
+BENCHMARK(bm_pull)->Name("BM_Pull")->Arg(1024)->Arg(1)->UseRealTime();
+
+}  // namespace
+}  // namespace knotwork::ps
+
+BENCHMARK_MAIN();
