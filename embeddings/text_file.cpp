@@ -193,7 +193,8 @@ void parse_stretch(Stretch& stretch, const TextLayout& layout, std::span<float> 
     const std::string wrong =
         parse_line(rest.substr(0, length), layout.tabs_only, name, values.subspan(row * layout.dim, layout.dim));
     if (!wrong.empty()) {
-      stretch.error = path + ":" + std::to_string(layout.first_line + row) + ": " + wrong;
+      stretch.error = path;
+      stretch.error.append(":").append(std::to_string(layout.first_line + row)).append(": ").append(wrong);
       return;
     }
     stretch.names.append(name);
