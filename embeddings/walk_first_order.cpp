@@ -1,5 +1,7 @@
-// Uniform and weighted first-order walks, with restart. Stages of a round: choose an arc (offsets row, prefetched by
-// the step before) and prefetch its target; read the target, write the path, prefetch the next offsets row.
+// Uniform and weighted first-order walks, with restart. A walker has two stages: choose an arc (its offsets row was
+// prefetched by the step before) and prefetch the target; step: read the target, write the path, prefetch the next
+// offsets row. Two groups of lanes take turns: while one steps, lane by lane, the other chooses, so that the memory
+// always has reads of both kinds to serve.
 #include <algorithm>
 #include <limits>
 
@@ -13,35 +15,77 @@ namespace {
 
 using partition::ArcIndex;
 
-// 64 lanes: measured best of 16 .. 128 on R-MAT scale 20.
-constexpr std::uint32_t kLanes = 64;
+/// Lanes of a group. A group's turn takes some 300 ns, enough for a read from memory to arrive.
+constexpr std::uint32_t kLanes = 48;
+static_assert(kLanes <= kMaxLanes);
 constexpr ArcIndex kJumpBack = std::numeric_limits<ArcIndex>::max() - 1;
 constexpr ArcIndex kNoArc = std::numeric_limits<ArcIndex>::max();
 constexpr std::uint8_t kRunning = 0xff;
 
 template <bool kWeighted, bool kRestarts>
-class FirstOrderKernel {
+class LaneGroup {
  public:
-  FirstOrderKernel(const WalkArrays& arrays, const WalkerBatch& batch) : arrays_(arrays), batch_(batch) {}
+  LaneGroup(const WalkArrays& arrays, const WalkerBatch& batch) : arrays_(arrays), batch_(batch) {}
 
-  void run() {
-    while (load()) {
-      while (!stopped_) {
-        if (stale_) draw();
-        choose_arcs();
-        step();
-      }
-      unload();
+  std::uint32_t active() const { return active_; }
+
+  /// Makes all lanes ready to choose: stopped walkers are handed back, free lanes filled from walker `next` on.
+  void prepare(std::size_t& next) {
+    if (stopped_) unload();
+    if (active_ < kLanes && next < batch_.walkers.size()) load(next);
+    if (stale_) draw();
+  }
+
+  void choose(std::uint32_t i) {
+    const partition::LocalNode row = node_[i] - arrays_.first_node;
+    const ArcIndex begin = arrays_.offsets[row];
+    const auto degree = static_cast<std::uint32_t>(arrays_.offsets[row + 1] - begin);
+    const std::uint32_t word = random_.words[step_[i] % 4][i];
+    if (degree == 0) {
+      stop(i, WalkerState::kFinished);
+      arc_[i] = kNoArc;
+    } else if (kRestarts && restart_words_[step_[i] % 4][i] < arrays_.restart_share) {
+      arc_[i] = kJumpBack;
+    } else if constexpr (kWeighted) {
+      searcher_[searches_.count] = i;
+      searches_.add(arrays_.cumulative, begin, degree, word);
+    } else {
+      arc_[i] = begin + partition::bounded(word, degree);
+      __builtin_prefetch(arrays_.targets + arc_[i]);
     }
   }
 
+  /// After all lanes have chosen: runs the searches that weighted choices need.
+  void finish_choosing() {
+    if constexpr (kWeighted) search_arcs();
+  }
+
+  /// Returns whether the lane needs a fresh block of random numbers.
+  bool step(std::uint32_t i) {
+    const ArcIndex arc = arc_[i];
+    if (arc == kNoArc) return false;
+    const GlobalNode next = kRestarts && arc == kJumpBack ? start_[i] : arrays_.targets[arc];
+    arrays_.prefetch_row(next);
+    const std::uint32_t reached = step_[i] + 1;
+    node_[i] = next;
+    *slot_[i]++ = next;
+    step_[i] = reached;
+    if (reached == arrays_.length) {
+      stop(i, WalkerState::kFinished);
+    } else if (!arrays_.holds(next)) {
+      stop(i, WalkerState::kLeft);
+    }
+    return reached % 4 == 0;
+  }
+
+  void mark_stale(bool stale) { stale_ |= stale; }
+
  private:
-  // Fills free lanes from the batch; false when none is in use.
-  bool load() {
-    while (active_ < kLanes && next_ < batch_.walkers.size()) {
-      const Walker& walker = batch_.walkers[next_];
+  void load(std::size_t& next) {
+    while (active_ < kLanes && next < batch_.walkers.size()) {
+      const Walker& walker = batch_.walkers[next];
       if (walker.step >= arrays_.length) {
-        batch_.states[next_++] = WalkerState::kFinished;
+        batch_.states[next++] = WalkerState::kFinished;
         continue;
       }
       const std::uint32_t lane = active_++;
@@ -50,14 +94,12 @@ class FirstOrderKernel {
       node_[lane] = walker.node;
       start_[lane] = walker.start;
       step_[lane] = walker.step;
-      item_[lane] = static_cast<std::uint32_t>(next_++);
+      item_[lane] = static_cast<std::uint32_t>(next++);
       slot_[lane] = batch_.paths.data() + static_cast<std::size_t>(walker.slot) * batch_.stride + walker.step;
       state_[lane] = kRunning;
       arrays_.prefetch_row(walker.node);
     }
     stale_ = true;
-    stopped_ = false;
-    return active_ > 0;
   }
 
   // One block serves four steps; lanes that are at different steps modulo 4 make it be computed more often.
@@ -73,28 +115,6 @@ class FirstOrderKernel {
     stale_ = false;
   }
 
-  void choose_arcs() {
-    for (std::uint32_t i = 0; i < active_; ++i) {
-      const partition::LocalNode row = node_[i] - arrays_.first_node;
-      const ArcIndex begin = arrays_.offsets[row];
-      const auto degree = static_cast<std::uint32_t>(arrays_.offsets[row + 1] - begin);
-      const std::uint32_t word = random_.words[step_[i] % 4][i];
-      if (degree == 0) {
-        stop(i, WalkerState::kFinished);
-        arc_[i] = kNoArc;
-      } else if (kRestarts && restart_words_[step_[i] % 4][i] < arrays_.restart_share) {
-        arc_[i] = kJumpBack;
-      } else if constexpr (kWeighted) {
-        searcher_[searches_.count] = i;
-        searches_.add(arrays_.cumulative, begin, degree, word);
-      } else {
-        arc_[i] = begin + partition::bounded(word, degree);
-        __builtin_prefetch(arrays_.targets + arc_[i]);
-      }
-    }
-    if constexpr (kWeighted) search_arcs();
-  }
-
   void search_arcs() {
     const auto key_at = [keys = arrays_.cumulative](ArcIndex position) { return keys[position]; };
     searches_.run(arrays_.cumulative, key_at);
@@ -104,24 +124,6 @@ class FirstOrderKernel {
       __builtin_prefetch(arrays_.targets + arc_[searcher_[k]]);
     }
     searches_.count = 0;
-  }
-
-  void step() {
-    for (std::uint32_t i = 0; i < active_; ++i) {
-      const ArcIndex arc = arc_[i];
-      if (arc >= kJumpBack && arc == kNoArc) continue;
-      const GlobalNode next = kRestarts && arc == kJumpBack ? start_[i] : arrays_.targets[arc];
-      node_[i] = next;
-      *slot_[i]++ = next;
-      ++step_[i];
-      stale_ |= step_[i] % 4 == 0;
-      if (step_[i] == arrays_.length) {
-        stop(i, WalkerState::kFinished);
-      } else if (!arrays_.holds(next)) {
-        stop(i, WalkerState::kLeft);
-      }
-      arrays_.prefetch_row(next);
-    }
   }
 
   void stop(std::uint32_t lane, WalkerState state) {
@@ -139,6 +141,8 @@ class FirstOrderKernel {
       batch_.states[item_[i]] = static_cast<WalkerState>(state_[i]);
       move_lane(--active_, i);
     }
+    stopped_ = false;
+    stale_ = true;
   }
 
   void move_lane(std::uint32_t from, std::uint32_t to) {
@@ -154,7 +158,6 @@ class FirstOrderKernel {
 
   const WalkArrays arrays_;
   const WalkerBatch batch_;
-  std::size_t next_ = 0;
   std::uint32_t active_ = 0;
   bool stale_ = true;
   bool stopped_ = false;
@@ -171,12 +174,43 @@ class FirstOrderKernel {
   std::uint32_t searcher_[kLanes];
 };
 
+template <class Group>
+void step_and_choose(Group& stepping, Group& choosing) {
+  const std::uint32_t to_step = stepping.active();
+  const std::uint32_t to_choose = choosing.active();
+  const std::uint32_t both = std::min(to_step, to_choose);
+  bool stale = false;
+  for (std::uint32_t i = 0; i < both; ++i) {
+    stale |= stepping.step(i);
+    choosing.choose(i);
+  }
+  for (std::uint32_t i = both; i < to_step; ++i) stale |= stepping.step(i);
+  for (std::uint32_t i = both; i < to_choose; ++i) choosing.choose(i);
+  choosing.finish_choosing();
+  stepping.mark_stale(stale);
+}
+
+template <class Group>
+void advance_groups(const WalkArrays& arrays, const WalkerBatch& batch) {
+  Group first(arrays, batch);
+  Group second(arrays, batch);
+  std::size_t next = 0;
+  first.prepare(next);
+  step_and_choose(second, first);  // `second` is empty: `first` chooses
+  while (first.active() > 0 || second.active() > 0) {
+    second.prepare(next);
+    step_and_choose(first, second);
+    first.prepare(next);
+    step_and_choose(second, first);
+  }
+}
+
 template <bool kWeighted>
 void advance_first_order(const WalkArrays& arrays, const WalkerBatch& batch) {
   if (arrays.restart_share > 0) {
-    FirstOrderKernel<kWeighted, true>(arrays, batch).run();
+    advance_groups<LaneGroup<kWeighted, true>>(arrays, batch);
   } else {
-    FirstOrderKernel<kWeighted, false>(arrays, batch).run();
+    advance_groups<LaneGroup<kWeighted, false>>(arrays, batch);
   }
 }
 
