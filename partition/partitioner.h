@@ -34,7 +34,7 @@ struct PartitionOptions {
   double imbalance = 0.03;
   /// Same seed, same parts, for any number of threads.
   std::uint64_t seed = 1;
-  /// Most bytes that partitioning may take beside the graph; 0: no limit. METIS takes about 40 bytes an arc.
+  /// Most bytes that partitioning may take beside the graph; 0: no limit. METIS takes up to 56 bytes an arc.
   std::uint64_t memory_limit_bytes = 0;
 };
 

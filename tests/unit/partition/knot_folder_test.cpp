@@ -139,6 +139,29 @@ TEST_F(KnotFolderTest, names_of_every_kind_come_back) {
   }
 }
 
+// The worked example of docs/formats.md, byte by byte.
+TEST_F(KnotFolderTest, the_documented_example_lies_where_the_document_says) {
+  write_knot(knot_, graph_by_hand(3, {{0, 1, 1.0F}, {1, 2, 1.0F}}), NodeNames::counted(3), {});
+  const std::string bytes = read_bytes(knot_ + "/part-00000.bin");
+  ASSERT_EQ(bytes.size(), 448U);
+  EXPECT_EQ(bytes.substr(0, 8), "KNOTPART");
+  const auto number_at = [&bytes](std::size_t offset, int size) {
+    std::uint64_t number = 0;
+    for (int i = 0; i < size; ++i) number |= std::uint64_t{static_cast<unsigned char>(bytes[offset + i])} << (8 * i);
+    return number;
+  };
+  EXPECT_EQ(number_at(8, 4), 1U);
+  EXPECT_EQ(number_at(12, 4), 3U);
+  EXPECT_EQ(number_at(16, 8), 448U);
+  EXPECT_EQ(number_at(64 + 64 + 32, 8), 320U);  // where the second section, targets, lies
+  const std::vector<std::uint64_t> offsets{0, 2, 3, 4};
+  const std::vector<std::uint64_t> targets{1, 2, 0, 0};
+  const std::vector<std::uint64_t> original{1, 0, 2};
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(number_at(256 + 8 * i, 8), offsets[i]);
+  for (std::size_t i = 0; i < 4; ++i) EXPECT_EQ(number_at(320 + 4 * i, 4), targets[i]);
+  for (std::size_t i = 0; i < 3; ++i) EXPECT_EQ(number_at(384 + 4 * i, 4), original[i]);
+}
+
 TEST_F(KnotFolderTest, graphs_without_edges_or_nodes_come_back) {
   write_knot(knot_, graph_by_hand(3, {}), NodeNames::counted(3), {});
   EXPECT_EQ(open_knot(knot_).graph.degree(2), 0U);
