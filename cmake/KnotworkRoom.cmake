@@ -13,8 +13,6 @@ endfunction()
 function(knotwork_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion
                                            -Wno-missing-field-initializers
-                                           # GCC 12 sees overlaps in "text" + std::to_string(i) (GCC bug 105329).
-                                           $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>
                                            $<$<BOOL:${KNOTWORK_WERROR}>:-Werror>)
   # GCC 12 sees overlapping copies in "text" + std::string (GCC bug 105651).
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

@@ -111,16 +111,8 @@ Rows rows_for(HugeArray<Node>&& lengths, bool weighted) {
 // neither on threads nor on the order in the file.
 class RowSorter {
  public:
-  void sort(std::span<Node> targets) {
-    if (targets.size() <= kShort) {
-      insertion_sort(targets);
-    } else {
-      sorter_(targets.data(), targets.size(), hwy::SortAscending());
-    }
-  }
-
   Node sort_and_merge(std::span<Node> targets) {
-    sort(targets);
+    sort_keys(targets);
     return static_cast<Node>(std::unique(targets.begin(), targets.end()) - targets.begin());
   }
 
@@ -129,11 +121,7 @@ class RowSorter {
     for (std::size_t i = 0; i < targets.size(); ++i) {
       packed_[i] = (static_cast<std::uint64_t>(targets[i]) << 32) | std::bit_cast<std::uint32_t>(weights[i]);
     }
-    if (packed_.size() <= kShort) {
-      insertion_sort(std::span(packed_));
-    } else {
-      sorter_(packed_.data(), packed_.size(), hwy::SortAscending());
-    }
+    sort_keys(std::span(packed_));
     std::size_t kept = 0;
     for (std::size_t i = 0; i < packed_.size();) {
       const Node target = static_cast<Node>(packed_[i] >> 32);
@@ -150,6 +138,19 @@ class RowSorter {
 
  private:
   static constexpr std::size_t kShort = 24;
+  // Highway 1.0 asks the kernel for random bytes at every call, which costs as much as sorting some tens of keys.
+  static constexpr std::size_t kLong = 64;
+
+  template <typename Key>
+  void sort_keys(std::span<Key> keys) {
+    if (keys.size() <= kShort) {
+      insertion_sort(keys);
+    } else if (keys.size() < kLong) {
+      std::sort(keys.begin(), keys.end());
+    } else {
+      sorter_(keys.data(), keys.size(), hwy::SortAscending());
+    }
+  }
 
   template <typename Key>
   static void insertion_sort(std::span<Key> keys) {

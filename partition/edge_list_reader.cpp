@@ -82,6 +82,15 @@ HeaderKind header_kind(const std::vector<HeadLine>& lines) {
   return words && integers_follow ? HeaderKind::kIfAllIdsAreIntegers : HeaderKind::kNone;
 }
 
+// std::popcount is a call into a table without -mpopcnt, which one binary for all machines can't be built with.
+// Warren, "Hacker's Delight", figure 5-2.
+constexpr std::uint32_t bit_count(std::uint64_t word) {
+  word -= (word >> 1) & 0x5555555555555555U;
+  word = (word & 0x3333333333333333U) + ((word >> 2) & 0x3333333333333333U);
+  word = (word + (word >> 4)) & 0x0f0f0f0f0f0f0f0fU;
+  return static_cast<std::uint32_t>((word * 0x0101010101010101U) >> 56);
+}
+
 // Original nodes of integer ids that lie densely: a bitmap of ids with running counts, 1.5 bits an id.
 class DenseIds {
  public:
@@ -97,7 +106,7 @@ class DenseIds {
     std::uint64_t count = 0;
     for (std::size_t w = 0; w < present_.size(); ++w) {
       before_[w] = static_cast<OriginalNode>(count);
-      count += static_cast<std::uint64_t>(std::popcount(present_[w]));
+      count += bit_count(present_[w]);
     }
     std::vector<std::uint64_t> ids;
     ids.reserve(count);
@@ -110,7 +119,7 @@ class DenseIds {
   }
   OriginalNode number(std::uint64_t id) const {
     const std::uint64_t lower = (std::uint64_t{1} << (id % 64)) - 1;
-    return before_[id / 64] + static_cast<OriginalNode>(std::popcount(present_[id / 64] & lower));
+    return before_[id / 64] + bit_count(present_[id / 64] & lower);
   }
   static std::uint64_t bytes(std::uint64_t highest) { return (highest / 64 + 1) * 12; }
 
