@@ -98,9 +98,9 @@ class Formats(BinaryTest):
 
     def setUp(self):
         super().setUp()
-        edges = "".join(f"node-{i} node-{(i * 13 + 5) % 300}\nnode-{i} node-{(i + 1) % 300}\n" for i in range(300))
-        self.write("graph.tsv", edges)
-        self.knotwork("embed", "graph.tsv", "-o", "emb.npy", "--dim", 20, "--walks", 2, "--length", 10)
+        rows = (f"node-{i} " + " ".join(f"{pow(i + 2, j + 3, 10007) / 10007 - 0.5:.6g}" for j in range(20)) for i in range(300))
+        self.write("written.txt", "300 20\n" + "\n".join(rows) + "\n")
+        self.knotwork("export", "written.txt", "-o", "emb.npy")
         self.numpy = library(self, "numpy")
         self.vectors = self.numpy.load(self.folder / "emb.npy")
         self.names = (self.folder / "emb.ids.txt").read_text().splitlines()
