@@ -12,6 +12,7 @@
 #include <span>
 #include <stdexcept>
 
+#include "cluster/communicator.h"
 #include "jobs/build_info.h"
 #include "jobs/command.h"
 #include "jobs/command_line.h"
@@ -95,28 +96,52 @@ std::unique_ptr<Prepared> prepare(std::span<const std::string> words, const Laun
   return prepared;
 }
 
-int run_prepared(Prepared& prepared, const Launch& launch, const Surroundings& around) {
+/// Runs the command on this process and writes what it measured. `communicator`: null for one process only.
+int run_command_of(Prepared& prepared, cluster::Communicator* communicator, const Surroundings& around) {
   const SessionOptions& options = prepared.session;
-  if (!options.json.empty()) check_output_file(options.json);
-  if (!options.log.empty()) check_output_file(options.log);
+  const bool is_first = communicator == nullptr || communicator->is_root();
   Console console(around.out, around.errors,
                   {.quiet = options.quiet,
-                   .speaks = launch.rank == 0,
+                   .speaks = is_first,
                    .on_terminal = around.on_terminal,
                    .columns = around.columns,
                    .log_file = options.log});
-#ifdef _OPENMP
-  omp_set_num_threads(static_cast<int>(options.threads));
-#endif
   Report report(prepared.entry->text.name);
   report.configuration(prepared.set.configuration());
   if (prepared.entry->shows_configuration)
     console.configuration(build_line() + ": " + prepared.entry->text.name, prepared.set.configuration_text());
-  Session session{options, console, report, nullptr, around.interruption};
+  Session session{options, console, report, communicator, around.interruption};
   prepared.command->run(session);
-  report.set("peak_memory_bytes", peak_memory_bytes());
-  if (launch.rank == 0 && !options.json.empty()) write_text_file(options.json, report.json());
+  std::uint64_t peak = peak_memory_bytes();
+  if (communicator != nullptr) peak = communicator->allreduce(peak, cluster::Reduction::kMax);
+  report.set("peak_memory_bytes", peak);
+  if (is_first && !options.json.empty()) write_text_file(options.json, report.json());
   return kExitDone;
+}
+
+int exit_code_of(const std::exception& error) {
+  return dynamic_cast<const InputError*>(&error) != nullptr ? kExitUsage : kExitFailed;
+}
+
+int run_prepared(Prepared& prepared, const Surroundings& around) {
+  const SessionOptions& options = prepared.session;
+  if (!options.json.empty()) check_output_file(options.json);
+  if (!options.log.empty()) check_output_file(options.log);
+#ifdef _OPENMP
+  omp_set_num_threads(static_cast<int>(options.threads));
+#endif
+  if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around);
+  const std::unique_ptr<cluster::Communicator> communicator = cluster::connect();
+  const auto body = [&] {
+    try {
+      return run_command_of(prepared, communicator.get(), around);
+    } catch (...) {
+      // With several ranks the whole job ends at once, so this is the last chance to clean up.
+      if (around.interruption != nullptr) around.interruption->remove_partial_files();
+      throw;
+    }
+  };
+  return cluster::run_or_abort(*communicator, body, exit_code_of);
 }
 
 bool asks_for_help(std::span<const std::string> words) {
@@ -156,7 +181,7 @@ int dispatch(std::span<const std::string> words, const Launch& launch, const Sur
   const std::unique_ptr<Prepared> prepared = prepare(words, launch);
   // Under mpirun every rank gets the same words, but only some commands are made for many ranks.
   if (launch.rank > 0 && !prepared->entry->is_distributed) return kExitDone;
-  return run_prepared(*prepared, launch, around);
+  return run_prepared(*prepared, around);
 }
 
 }  // namespace
