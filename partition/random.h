@@ -23,6 +23,7 @@ enum class RandomPurpose : std::uint8_t {
   kPartition = 9,
   kEdgeSample = 10,
   kEvaluate = 11,
+  kNegativePool = 12,
 };
 
 /// Four independent 32-bit numbers.

@@ -1,8 +1,9 @@
 // Training node embeddings by skip-gram with negative sampling, on one rank or on many.
 //
-// One rank: every row is local, no socket is opened; threads take chunks of start nodes, make their walks and train them
-// at once, Hogwild style. Several ranks: walkers travel by MPI, rows of other ranks are pulled from their parameter
-// servers before a batch of walks is trained and the changes are pushed back afterwards. The walk is the prefetch list.
+// One rank: every row is local, no socket is opened; threads take chunks of start nodes, make their walks and train
+// them at once, Hogwild style. Several ranks: walkers travel by MPI, rows of other ranks are pulled from their
+// parameter servers before a batch of walks is trained and the changes are pushed back afterwards. The walk is the
+// prefetch list.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +36,8 @@ struct TrainingOptions {
   std::uint32_t epochs = 1;
   /// Training threads of each rank; 0: one a core of this process' share.
   unsigned threads = 0;
-  /// Several ranks only: walks that each rank trains between a pull and the push that follows. Fewer: fresher rows, more
-  /// messages.
+  /// Several ranks only: walks that each rank trains between a pull and the push that follows. Fewer: fresher rows,
+  /// more messages.
   std::uint32_t batch_walks = 256;
   /// Several ranks only: how long to wait for another rank's server.
   std::uint32_t timeout_ms = 30'000;

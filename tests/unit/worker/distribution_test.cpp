@@ -1,0 +1,89 @@
+#include <algorithm>
+#include <optional>
+
+#include <gtest/gtest.h>
+
+#include "embeddings/negative_sampler.h"
+#include "partition/errors.h"
+#include "tests/unit/worker/graphs.h"
+#include "worker/distributed_training.h"
+#include "worker/graph_distribution.h"
+#include "worker/negative_pool.h"
+
+namespace knotwork::worker {
+namespace {
+
+using partition::Graph;
+
+DistributedGraph scattered(const Graph& parted) {
+  return scatter_graph(world(), world().rank() == 0 ? std::optional<Graph>(parted) : std::nullopt,
+                       partition::NodeNames());
+}
+
+TEST(PartsOfRankTest, shares_parts_out_in_order) {
+  EXPECT_EQ(parts_of_rank(5, 0, 2).last, 2U);
+  EXPECT_EQ(parts_of_rank(5, 1, 2).first, 2U);
+  EXPECT_EQ(parts_of_rank(5, 1, 2).last, 5U);
+}
+
+TEST(PartsOfRankTest, refuses_more_ranks_than_parts) {
+  EXPECT_THROW(parts_of_rank(2, 0, 3), partition::InputError);
+}
+
+TEST(ScatterGraphTest, every_rank_gets_its_slice) {
+  const Graph parted = cut(block_graph(3, 40, 3, 2), 4);
+  const DistributedGraph graph = scattered(parted);
+  const PartRange own = parts_of_rank(4, world().rank(), world().size());
+  EXPECT_EQ(graph.slice.first_node(), parted.parts().first(own.first));
+  EXPECT_EQ(graph.slice.last_node(), parted.parts().last(own.last - 1));
+  EXPECT_EQ(graph.slice.summary().arc_count, parted.summary().arc_count);
+  for (auto node = graph.slice.first_node(); node < graph.slice.last_node(); ++node) {
+    EXPECT_TRUE(std::ranges::equal(graph.slice.neighbours(node), parted.neighbours(node)));
+    EXPECT_EQ(graph.slice.original(node), parted.original(node));
+    EXPECT_EQ(graph.slice.degree_rank(node), parted.degree_rank(node));
+  }
+}
+
+TEST(PlanBatchesTest, all_ranks_make_the_same_number) {
+  const auto items = static_cast<std::uint64_t>(100 * (world().rank() + 1));
+  const BatchPlan plan = plan_batches(world(), items, 30);
+  EXPECT_EQ(plan.batches, (100ULL * world().size() + 29) / 30);
+  EXPECT_GE(plan.batches * plan.batch_size, items);
+  EXPECT_LE(plan.batch_size, 30U);
+}
+
+// Each rank sees the pool's shares of all nodes; the expected error of a share is about sqrt(share / draws).
+TEST(NegativePoolTest, follows_the_global_distribution_on_every_rank) {
+  const Graph parted = cut(block_graph(3, 20, 6, 2), 4);
+  const DistributedGraph graph = scattered(parted);
+  const auto masses = embeddings::node_masses(graph.slice, 0.75, false);
+  const embeddings::NegativeSampler local(masses, graph.slice.first_node());
+  NegativePool pool(world(), local, 11);
+  const auto exact = embeddings::node_masses(parted, 0.75, false);
+  double total = 0;
+  for (const double mass : exact) total += mass;
+
+  constexpr std::uint32_t kDraws = 50'000;
+  std::vector<double> counts(exact.size(), 0.0);
+  for (std::uint32_t batch = 0; batch < 4; ++batch) {
+    for (const auto node : pool.draw(kDraws / 4, batch)) counts[node] += 1;
+  }
+  double chi_square = 0;
+  for (std::size_t node = 0; node < exact.size(); ++node) {
+    const double expected = exact[node] / total * kDraws;
+    chi_square += (counts[node] - expected) * (counts[node] - expected) / expected;
+  }
+  // 59 degrees of freedom: the mean is 59, and 110 is passed once in 20,000 runs; the seed is fixed.
+  EXPECT_LT(chi_square, 110.0);
+}
+
+TEST(NegativePoolTest, batches_differ) {
+  const Graph parted = cut(block_graph(3, 20, 6, 2), 4);
+  const DistributedGraph graph = scattered(parted);
+  const embeddings::NegativeSampler local(embeddings::node_masses(graph.slice, 0.75, false), graph.slice.first_node());
+  NegativePool pool(world(), local, 11);
+  EXPECT_NE(pool.draw(100, 0), pool.draw(100, 1));
+}
+
+}  // namespace
+}  // namespace knotwork::worker

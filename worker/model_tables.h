@@ -1,0 +1,24 @@
+// The tables of a skip-gram model in this rank's shard, as the parameter server keeps them and as the methods see them.
+//
+// Own rows are touched in place: the views below point into the shard itself.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "embeddings/row_table.h"
+#include "embeddings/skipgram.h"
+#include "partition/graph.h"
+#include "ps/shard.h"
+
+namespace knotwork::worker {
+
+/// Adds a table of `dim` columns for the slice's nodes (rows are global nodes) to `shard`, all zero.
+ps::TableIndex add_node_table(ps::Shard& shard, const partition::Graph& slice, const std::string& name,
+                              std::uint32_t dim, embeddings::Optimizer optimizer);
+
+/// The rows of a table that lie in this rank's shard.
+embeddings::DenseRows local_rows(ps::Table& table);
+
+}  // namespace knotwork::worker
