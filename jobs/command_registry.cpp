@@ -1,6 +1,7 @@
 // The list of commands: the only file that knows them all.
 #include "jobs/command.h"
 #include "jobs/completion_command.h"
+#include "jobs/embed_command.h"
 #include "jobs/eval_command.h"
 #include "jobs/export_command.h"
 #include "jobs/generate_command.h"
@@ -15,9 +16,10 @@ namespace knotwork::jobs {
 
 const std::vector<CommandEntry>& all_commands() {
   static const std::vector<CommandEntry> kCommands = {
-      walk_command(),          export_command(),        partition_command(),    split_command(),
-      info_command(),          generate_rmat_command(), generate_sbm_command(), eval_linkpred_command(),
-      eval_classify_command(), query_command(),         run_command(),          completion_command(),
+      embed_command(),         walk_command(),          export_command(),        partition_command(),
+      split_command(),         info_command(),          generate_rmat_command(), generate_sbm_command(),
+      eval_linkpred_command(), eval_classify_command(), query_command(),         run_command(),
+      completion_command(),
   };
   return kCommands;
 }

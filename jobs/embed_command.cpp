@@ -1,0 +1,235 @@
+// Read, cut if there are several ranks, train, export. Collective: every rank runs this with the same options; rank 0
+// reads, speaks and writes.
+#include "jobs/embed_command.h"
+
+#include <algorithm>
+#include <chrono>
+#include <limits>
+
+#include "cluster/communicator.h"
+#include "embeddings/embedding_file.h"
+#include "jobs/build_info.h"
+#include "jobs/console.h"
+#include "jobs/export_command.h"
+#include "jobs/figures.h"
+#include "jobs/output_path.h"
+#include "jobs/partition_command.h"
+#include "jobs/report.h"
+#include "partition/errors.h"
+#include "worker/training.h"
+
+namespace knotwork::jobs {
+namespace {
+
+using partition::InputError;
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+void declare_training(EmbedOptions& options, OptionSet& set) {
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  set.group("Training");
+  set.add("dim", &options.dim, "columns of every vector").range(1, 65536);
+  set.add("epochs", &options.epochs, "times that all walks are made anew").range(1, 1e6);
+  set.add("seed", &options.seed, "same seed, same walks");
+  set.add("negatives", &options.negatives, "negatives of a window").range(1, 256);
+  set.add("window", &options.window, "nodes at most on either side of the centre").range(1, 256);
+  set.add("lr", &options.learning_rate, "learning rate at the start; 0.025 for sgd, 0.1 for adagrad")
+      .above(0, kInfinity);
+  set.add("min-lr", &options.min_learning_rate, "learning rate at the end").range(0, kInfinity);
+  set.add("optimizer", &options.optimizer, "how gradients become steps").choices({"sgd", "adagrad"}, {"adam"});
+  set.add("subsample", &options.subsample, "threshold for frequent nodes, as word2vec's -sample; 0: keep all")
+      .range(0, 1);
+  set.add("order", &options.order, "line: first order, second order, or half of the columns each")
+      .choices({"1", "2", "both"});
+}
+
+void resolve(EmbedOptions& options, const OptionSet& set) {
+  if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
+  if (options.min_learning_rate > *options.learning_rate)
+    throw InputError("min-lr must not be above lr, found " + plain_number(options.min_learning_rate) + " and " +
+                     plain_number(*options.learning_rate));
+  if (options.method != "node2vec" && (set.was_given("p") || set.was_given("q")))
+    throw InputError("p and q need --method node2vec, found " + options.method);
+  if (options.method == "line" && options.order == "both" && options.dim % 2 != 0)
+    throw InputError("line with order both needs an even dim, found " + std::to_string(options.dim));
+  static_cast<void>(embeddings::embedding_format(options.output));
+}
+
+worker::TrainingOptions training_options(const EmbedOptions& options, bool weighted, unsigned threads) {
+  worker::TrainingOptions training;
+  training.model = options.method == "line" ? worker::Model::kLine : worker::Model::kWalks;
+  training.walk = {.length = options.walk.length,
+                   .p = options.walk.p,
+                   .q = options.walk.q,
+                   .restart = options.walk.restart,
+                   .weighted = weighted,
+                   .seed = options.seed};
+  training.skipgram.dim = options.dim;
+  training.skipgram.window = options.window;
+  training.skipgram.negatives = options.negatives;
+  training.skipgram.subsample = options.subsample;
+  training.skipgram.learning_rate = static_cast<float>(*options.learning_rate);
+  training.skipgram.min_learning_rate = static_cast<float>(options.min_learning_rate);
+  training.skipgram.optimizer =
+      options.optimizer == "adagrad" ? embeddings::Optimizer::kAdagrad : embeddings::Optimizer::kSgd;
+  training.skipgram.seed = options.seed;
+  training.line_order = options.order == "1"   ? embeddings::LineOrder::kFirst
+                        : options.order == "2" ? embeddings::LineOrder::kSecond
+                                               : embeddings::LineOrder::kBoth;
+  training.walks_per_node = options.walk.walks;
+  training.epochs = options.epochs;
+  training.threads = threads;
+  training.seed = options.seed;
+  return training;
+}
+
+/// Reads the graph on rank 0 and cuts it into at least one part a rank.
+std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& session) {
+  cluster::Communicator& communicator = *session.communicator;
+  if (!communicator.is_root()) return std::nullopt;
+  OpenedGraph opened = open_graph(options.source, session);
+  const auto ranks = static_cast<partition::Part>(communicator.size());
+  const partition::Part has = opened.graph.parts().part_count();
+  const partition::Part wanted = options.parts.value_or(std::max(ranks, has));
+  if (wanted < ranks)
+    throw InputError("parts must be at least the number of processes, found " + std::to_string(wanted) + " parts for " +
+                     std::to_string(ranks) + " processes");
+  if (wanted == has) return opened;
+  if (has > 1)
+    throw InputError(options.source.graph + " is in " + std::to_string(has) + " parts, but " + std::to_string(wanted) +
+                     " are needed; partition the file that it was made from with -k " + std::to_string(wanted));
+  partition::PartitionReport cut;
+  opened.graph = cut_into_parts(
+      opened.graph,
+      {.parts = wanted, .method = *partition::find_partition_method(options.partition_method), .seed = options.seed},
+      cut, session);
+  session.console.step("cut into " + std::to_string(wanted) + " parts in " +
+                       human_seconds(cut.partitioner_seconds + cut.around_seconds) + ": " +
+                       fixed(100 * cut.cut_fraction, 2) + " % of the edges between parts");
+  session.report.set("edge_cut", cut.edge_cut);
+  session.report.set("cut_fraction", cut.cut_fraction);
+  session.report.set("node_balance", cut.node_balance);
+  return opened;
+}
+
+worker::TrainingReport train(worker::Trainer& trainer, Session& session) {
+  // The display counts in millionths of the work: pairs are known only when they are done.
+  Progress progress(session.console, "training", "", 1e6);
+  return trainer.train([&](const worker::TrainingProgress& now) {
+    const double rate = now.seconds > 0 ? static_cast<double>(now.pairs) / now.seconds : 0;
+    progress.update(now.fraction * 1e6, human_count(rate) + " pairs/s  loss " + fixed(now.loss, 3));
+  });
+}
+
+void report_training(const worker::TrainingReport& done, double export_seconds, double seconds,
+                     const EmbedOptions& options, Session& session) {
+  const auto per_second = [&](std::uint64_t count) {
+    return done.seconds > 0 ? static_cast<double>(count) / done.seconds : 0;
+  };
+  Report& report = session.report;
+  report.set("words", done.words);
+  report.set("pairs", done.pairs);
+  report.set("train_seconds", done.seconds);
+  report.set("words_per_second", per_second(done.words));
+  report.set("pairs_per_second", per_second(done.pairs));
+  report.set("loss_first", done.loss_first);
+  report.set("loss", done.loss);
+  report.set("rows_pulled", done.rows_pulled);
+  report.set("rows_pushed", done.rows_pushed);
+  report.set("bytes_received", done.bytes_received);
+  report.set("bytes_sent", done.bytes_sent);
+  report.set("export_seconds", export_seconds);
+  report.set("seconds", seconds);
+  std::vector<std::pair<std::string, std::string>> lines = {
+      {"trained", human_count(static_cast<double>(done.pairs)) + " pairs in " + human_seconds(done.seconds)},
+      {"rate", human_count(per_second(done.pairs)) + " pairs/s, " + human_count(per_second(done.words)) + " words/s"},
+      {"loss", fixed(done.loss_first, 4) + " at the start, " + fixed(done.loss, 4) + " at the end"}};
+  if (session.communicator->size() > 1) {
+    lines.emplace_back("rows", human_count(static_cast<double>(done.rows_pulled)) + " pulled, " +
+                                   human_count(static_cast<double>(done.rows_pushed)) + " pushed, " +
+                                   human_bytes(static_cast<double>(done.bytes_received + done.bytes_sent)) + " sent");
+  }
+  lines.emplace_back("memory", human_bytes(static_cast<double>(peak_memory_bytes())) + " at most" +
+                                   (session.communicator->size() > 1 ? " on the first process" : ""));
+  lines.emplace_back("time", human_seconds(seconds) + " in all, " + human_seconds(export_seconds) + " of it writing");
+  lines.emplace_back("written", options.output);
+  session.console.summary(aligned_pairs(lines));
+}
+
+}  // namespace
+
+void declare(EmbedOptions& options, OptionSet& set) {
+  declare(options.source, set);
+  set.group("Embedding");
+  set.add("output,o", &options.output, "result: .npy, .txt or .bin (word2vec), .tsv, .h5").file().required();
+  set.add("method", &options.method, "how")
+      .choices({"deepwalk", "node2vec", "line"}, {"fastrp", "rfp", "sage", "gcn", "lightgcn"});
+  declare_training(options, set);
+  declare(options.walk, set);
+  set.group("Parts and servers");
+  set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
+  set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
+  set.add("consistency", &options.consistency, "how fresh rows of other processes are")
+      .choices({"asp"}, {"ssp", "bsp"});
+  set.planned({"staleness", "replica-memory", "deterministic", "features", "labels", "split", "layers", "hidden",
+               "fanout", "batch", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
+  set.on_resolved([&options, &set] { resolve(options, set); });
+}
+
+void run(const EmbedOptions& options, Session& session) {
+  const auto start = Clock::now();
+  cluster::Communicator& communicator = *session.communicator;
+  if (communicator.is_root()) {
+    check_output_file(options.output);
+    watch_embedding(options.output, session);
+  }
+  std::optional<OpenedGraph> opened = open_on_root(options, session);
+  const bool weighted =
+      communicator.broadcast(
+          opened && opened->graph.summary().weighted && options.source.weighted.value_or(true) ? "yes" : "no", 0) ==
+      "yes";
+  std::optional<partition::Graph> whole;
+  partition::NodeNames names;
+  if (opened) {
+    whole = std::move(opened->graph);
+    names = std::move(opened->names);
+    opened.reset();
+  }
+  const worker::DistributedGraph graph = worker::scatter_graph(communicator, whole, names);
+  whole.reset();
+  session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
+  worker::Trainer trainer(communicator, graph, training_options(options, weighted, session.options.threads));
+  const worker::TrainingReport done = train(trainer, session);
+  const auto export_start = Clock::now();
+  std::unique_ptr<embeddings::EmbeddingWriter> writer;
+  if (communicator.is_root()) {
+    writer = embeddings::EmbeddingWriter::create(options.output, graph.names, trainer.dim(),
+                                                 {{"method", options.method},
+                                                  {"seed", std::to_string(options.seed)},
+                                                  {"program", "knotwork " + build_info().version}});
+  }
+  trainer.export_rows(writer.get());
+  if (writer) writer->finish();
+  report_training(done, seconds_since(export_start), seconds_since(start), options, session);
+}
+
+CommandEntry embed_command() {
+  return {.text = {.name = "embed",
+                   .arguments = "GRAPH -o OUT",
+                   .summary = "make a vector for every node",
+                   .details = "Under mpirun the same command trains one model over several processes.",
+                   .examples = {"knotwork embed github.tsv.gz -o github.npy",
+                                "knotwork embed github.tsv.gz -o github.txt --method node2vec --p 0.25 --q 4",
+                                "knotwork embed dblp.knot -o dblp.h5 --method line --dim 256",
+                                "zcat edges.gz | knotwork embed - -o out.bin --json figures.json",
+                                "mpirun -n 2 knotwork embed github.knot -o github.npy"}},
+          .heading = "Embeddings",
+          .shows_configuration = true,
+          .is_distributed = true,
+          .make = command_of<EmbedOptions>(declare, run)};
+}
+
+}  // namespace knotwork::jobs

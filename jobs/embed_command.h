@@ -1,0 +1,44 @@
+// `knotwork embed`: a vector for every node.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "jobs/command.h"
+#include "jobs/graph_source.h"
+#include "jobs/walk_choice.h"
+
+namespace knotwork::jobs {
+
+struct EmbedOptions {
+  GraphSource source;
+  /// OUT; its ending chooses the format.
+  std::string output;
+  /// "deepwalk", "node2vec" or "line".
+  std::string method = "deepwalk";
+  std::uint32_t dim = 128;
+  std::uint32_t epochs = 1;
+  std::uint64_t seed = 1;
+  std::uint32_t negatives = 5;
+  std::uint32_t window = 10;
+  WalkChoice walk;
+  /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
+  std::optional<double> learning_rate;
+  double min_learning_rate = 1e-4;
+  std::string optimizer = "sgd";
+  /// word2vec's threshold for frequent nodes; 0: keep all.
+  double subsample = 0;
+  /// LINE: "1", "2" or "both".
+  std::string order = "both";
+  /// Parts to cut the graph into; empty: one a rank (or the folder's own).
+  std::optional<std::uint32_t> parts;
+  std::string partition_method = "metis";
+  std::string consistency = "asp";
+};
+
+void declare(EmbedOptions& options, OptionSet& set);
+void run(const EmbedOptions& options, Session& session);
+CommandEntry embed_command();
+
+}  // namespace knotwork::jobs

@@ -1,0 +1,107 @@
+// `embed` from end to end on a small graph, and bad usage of it.
+#include "tests/unit/jobs/command_fixture.h"
+
+namespace knotwork::jobs {
+namespace {
+
+using ::testing::HasSubstr;
+
+TEST(CommandLine, BadUsageIsOneLine) {
+  EXPECT_EQ(complaint({"embdd", "g"}), "knotwork: unknown command 'embdd'; did you mean embed?\n");
+  EXPECT_EQ(complaint({"eval"}), "knotwork: 'eval' needs one of linkpred, classify\n");
+  EXPECT_EQ(complaint({"eval", "clasify", "x"}),
+            "knotwork: unknown command 'eval clasify': expected one of linkpred, classify; did you mean classify?\n");
+  EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--dimm", "64"}),
+            "knotwork: unknown option --dimm; did you mean --dim?\n");
+  EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--dim", "0"}),
+            "knotwork: --dim must be between 1 and 65536, found 0\n");
+  EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--threads", "0"}),
+            "knotwork: --threads must be between 1 and 1024, found 0\n");
+  EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--threads", "1000000"}),
+            "knotwork: --threads must be between 1 and 1024, found 1000000\n");
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "fastrp"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "bsp"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--staleness", "2"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));
+  EXPECT_THAT(complaint({"embed", "g.tsv"}), HasSubstr("--output"));
+}
+
+TEST_F(Commands, FromEdgeListToNeighbours) {
+  const auto parts = figures({"partition", in("graph.tsv"), "-k", "2", "-o", in("graph.knot")});
+  EXPECT_EQ(parts["nodes"], 16);
+  EXPECT_EQ(parts["edges"], 17);
+  EXPECT_EQ(parts["self_loops_dropped"], 1);
+  EXPECT_GE(parts["edge_cut"], 1);
+  const auto made = figures({"embed", in("graph.knot"), "-o", in("emb.npy"), "--dim", "16", "--walks", "20", "--length",
+                             "20", "--epochs", "20", "--window", "3"});
+  EXPECT_EQ(made["nodes"], 16);
+  EXPECT_GT(made["pairs"], made["words"]);
+  EXPECT_GT(made["words_per_second"], 0);
+  EXPECT_LT(made["loss"], made["loss_first"]);
+  const auto info = figures({"info", in("emb.npy")});
+  EXPECT_EQ(info["kind"], "embedding");
+  EXPECT_EQ(info["dim"], 16);
+  const auto found = figures({"query", in("emb.npy"), "a4", "-k", "2"})["queries"][0];
+  EXPECT_EQ(found["node"], "a4");
+  ASSERT_EQ(found["neighbours"].size(), 2);
+  for (const auto& neighbour : found["neighbours"]) EXPECT_EQ(neighbour["node"].get<std::string>()[0], 'a');
+  EXPECT_EQ(figures({"export", in("emb.npy"), "-o", in("emb.txt")})["dim"], 16);
+  EXPECT_EQ(figures({"info", in("graph.knot")})["parts"], 2);
+  EXPECT_EQ(figures({"info", in("graph.tsv")})["degree_max"], 3);
+  EXPECT_EQ(leftovers(), std::vector<std::string>{});
+}
+
+TEST_F(Commands, JobFilesDoTheSame) {
+  std::ofstream(in("job.toml")) << "command = \"embed\"\n[graph]\ngraph = \"" << in("graph.tsv")
+                                << "\"\n[train]\ndim = 8\nwalks = 1\n[output]\noutput = \"" << in("job.npy") << "\"\n";
+  figures({"run", in("job.toml"), "--set", "train.dim=4"});
+  EXPECT_EQ(figures({"info", in("job.npy")})["dim"], 4);
+  EXPECT_THAT(complaint({"run", in("job.toml"), "--set", "train.dimm=4"}), HasSubstr("did you mean dim?"));
+}
+
+TEST_F(Commands, SplitAndJudge) {
+  std::ofstream graph(in("dense.tsv"));
+  for (int i = 0; i < 40; ++i) {
+    for (int step : {1, 2, 3, 5}) graph << i << ' ' << (i + step) % 40 << '\n';
+  }
+  graph.close();
+  const auto made = figures({"split", in("dense.tsv"), "-o", in("split"), "--test", "0.3"});
+  EXPECT_EQ(made["train_edges"].get<int>() + made["test_edges"].get<int>(), 160);
+  figures({"embed", in("split") + "/train.tsv", "-o", in("emb.bin"), "--dim", "8", "--epochs", "2"});
+  const auto judged = figures({"eval", "linkpred", in("emb.bin"), "--split", in("split"), "--hits", "5"});
+  EXPECT_EQ(judged["auc"], judged["scores"]["hadamard-lr"]["auc"]);
+  for (const char* baseline : {"degree-product", "common-neighbours", "adamic-adar", "random-vectors"})
+    EXPECT_TRUE(judged["baselines"][baseline].contains("auc")) << baseline;
+  EXPECT_TRUE(judged.contains("hits@5"));
+  std::ofstream labels(in("labels.tsv"));
+  for (int i = 0; i < 40; ++i) labels << i << '\t' << (i < 20 ? "low" : "high") << '\n';
+  labels.close();
+  const auto rows =
+      figures({"eval", "classify", in("emb.bin"), "--labels", in("labels.tsv"), "--ratios", "0.5,0.75"})["ratios"];
+  ASSERT_EQ(rows.size(), 2);
+  EXPECT_EQ(rows[1]["ratio"], 0.75);
+  EXPECT_GT(rows[1]["micro_f1"], 0.5);
+}
+
+TEST_F(Commands, BadInputLeavesNothingBehind) {
+  std::ofstream(in("bad.tsv")) << "a b\nc\n";
+  EXPECT_THAT(complaint({"embed", in("bad.tsv"), "-o", in("x.npy"), "-q"}), HasSubstr("bad.tsv:2"));
+  EXPECT_THAT(complaint({"embed", in("absent.tsv"), "-o", in("x.npy"), "-q"}), HasSubstr("absent.tsv"));
+  EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("nowhere/x.npy"), "-q"}), HasSubstr("nowhere"));
+  EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--json", "/proc/x.json", "-q"}),
+              HasSubstr("/proc/x.json"));
+  EXPECT_THAT(complaint({"partition", in("graph.tsv"), "-k", "17", "-o", in("x.knot"), "-q"}), HasSubstr("17"));
+  EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--weighted", "-q"}), HasSubstr("weight"));
+  EXPECT_FALSE(std::filesystem::exists(in("x.npy")));
+  EXPECT_FALSE(std::filesystem::exists(in("x.knot")));
+  EXPECT_EQ(leftovers(), std::vector<std::string>{});
+}
+
+TEST_F(Commands, QueryNamesNearMatches) {
+  figures({"embed", in("graph.tsv"), "-o", in("emb.npy"), "--dim", "4", "--walks", "1"});
+  EXPECT_THAT(complaint({"query", in("emb.npy"), "aa4"}), HasSubstr("a4"));
+  EXPECT_THAT(complaint({"query", in("emb.npy"), "a4", "-k", "16"}), HasSubstr("-k must be below"));
+}
+
+}  // namespace
+}  // namespace knotwork::jobs
