@@ -100,7 +100,7 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
   const auto length = static_cast<std::uint32_t>(rows.inputs.size());
   // The row that enters the widest possible window two positions later.
   const std::uint32_t entering = position + options_.window + 2;
-  if (entering < length) prefetch_row(rows.inputs[entering]);
+  if (entering < length) upcoming_.push_back(rows.inputs[entering]);
 
   const std::uint32_t reach = 1 + partition::bounded(window_bits_[position], options_.window);
   const std::uint32_t first = position - std::min(position, reach);
@@ -113,7 +113,8 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
   }
   const PlannedWindow& window = planned(position);
   const WindowRows window_rows = {std::span(contexts_).first(count), window.targets,
-                                  std::span(context_accumulators_).first(adagrad_ ? count : 0), window.accumulators};
+                                  std::span(context_accumulators_).first(adagrad_ ? count : 0), window.accumulators,
+                                  upcoming_};
   WindowLoss loss;
   WindowLoss* asked = nullptr;
   if (options_.loss_interval != 0 && --windows_to_loss_ == 0) {

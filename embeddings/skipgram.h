@@ -142,6 +142,7 @@ class SkipGramTrainer {
     draw_targets(rows, 0, negatives);
     for (std::uint32_t position = 0; position < rows.inputs.size(); ++position) {
       // Two windows ahead for the sampler's own memory, one ahead for rows: memory answers while a window is trained.
+      upcoming_.clear();
       if (position + 1 < rows.inputs.size()) draw_targets(rows, position + 1, negatives);
       if (position + 2 < rows.inputs.size()) draw_bits(key, position + 2, negatives);
       train_window(rows, position, learning_rate);
@@ -179,12 +180,12 @@ class SkipGramTrainer {
     PlannedWindow& window = planned(position);
     window.targets[0] = rows.outputs[position];
     if (adagrad_) window.accumulators[0] = rows.output_accumulators[position];
-    prefetch_row(window.targets[0]);
+    upcoming_.push_back(window.targets[0]);
     for (std::uint32_t k = 0; k < options_.negatives; ++k) {
       const RowPointer row = negatives.row(window.bits[2 * k], window.bits[2 * k + 1]);
       window.targets[k + 1] = row.values;
       if (adagrad_) window.accumulators[k + 1] = row.accumulator;
-      prefetch_row(row.values);
+      upcoming_.push_back(row.values);
     }
   }
 
@@ -196,6 +197,7 @@ class SkipGramTrainer {
   std::vector<std::uint32_t> window_bits_;
   std::vector<float*> contexts_;
   std::vector<float*> context_accumulators_;
+  std::vector<const float*> upcoming_;  // rows of the next window that are not in this one
   std::uint32_t windows_to_loss_ = 0;
   TrainingCounters counters_;
 };

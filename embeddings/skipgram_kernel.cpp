@@ -175,6 +175,9 @@ HWY_INLINE void update_few(const Window& window) {
   float* const* const targets = window.targets.data();
   const std::size_t context_count = window.context_count;
   for (std::size_t column = 0; column < window.stride; column += hn::Lanes(d)) {
+    if (column % 16 == 0) {  // one cache line of each, in the shade of the arithmetic
+      for (const float* const row : window.upcoming) __builtin_prefetch(row + column, 1);
+    }
     FloatVector outputs[kTargets];
     FloatVector changes[kTargets];
 #pragma GCC unroll 8
@@ -186,13 +189,18 @@ HWY_INLINE void update_few(const Window& window) {
       float* const row = contexts[c] + column;
       const FloatVector input = hn::Load(d, row);
       FloatVector updated = input;
+      FloatVector second = input;  // set below; two short chains of additions instead of a long one
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < kTargets; ++t) {
         const FloatVector error = hn::Set(d, errors[t * pitch + c]);
         changes[t] = hn::MulAdd(error, input, changes[t]);
-        updated = hn::MulAdd(error, outputs[t], updated);
+        if (t % 2 == 0) {
+          updated = hn::MulAdd(error, outputs[t], updated);
+        } else {
+          second = t == 1 ? hn::Mul(error, outputs[t]) : hn::MulAdd(error, outputs[t], second);
+        }
       }
-      hn::Store(updated, d, row);
+      hn::Store(kTargets > 1 ? hn::Add(updated, second) : updated, d, row);
     }
     // Read again rather than kept: the row may have been a context too.
 #pragma GCC unroll 8
@@ -208,6 +216,9 @@ void update_many(const Window& window) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
   for (std::size_t column = 0; column < window.stride; column += lanes) {
+    if (column % 16 == 0) {
+      for (const float* const row : window.upcoming) __builtin_prefetch(row + column, 1);
+    }
     for (std::size_t c = 0; c < window.context_count; ++c) {
       hn::Store(hn::Zero(d), d, window.context_gradients + c * lanes);
     }
@@ -330,13 +341,15 @@ HWY_EXPORT(hogwild_adagrad_step);
 namespace {
 
 // Writes each different row of `rows` but `left_out` once, and how often it occurs. Returns how many there are.
-// Windows are short: comparing every pair of addresses takes less time than the arithmetic that a repetition costs.
 std::size_t unique_rows(std::span<float* const> rows, std::span<float* const> accumulators, const float* left_out,
                         std::span<float*> unique, std::span<float*> unique_accumulators, std::span<float> counts) {
   std::size_t size = 0;
+  std::uint64_t seen = 0;  // a Bloom filter: most rows are new, and one bit says so
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] == left_out) continue;
-    std::size_t found = 0;
+    const std::uint64_t bit = 1ULL << ((reinterpret_cast<std::uintptr_t>(rows[i]) / 64 * 0x9E3779B97F4A7C15ULL) >> 58);
+    std::size_t found = (seen & bit) == 0 ? size : 0;
+    seen |= bit;
     while (found < size && unique[found] != rows[i]) ++found;
     if (found < size) {
       counts[found] += 1.0F;
@@ -389,6 +402,7 @@ WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows) {
       1 + unique_rows(rows.targets.subspan(1), adagrad ? rows.target_accumulators.subspan(1) : rows.target_accumulators,
                       rows.targets[0], std::span(w.targets).subspan(1), std::span(w.target_accumulators).subspan(1),
                       std::span(w.target_counts).subspan(1));
+  w.upcoming = rows.upcoming;
   w.repeated = w.context_count != rows.contexts.size() || w.target_count != rows.targets.size();
   w.error_pitch = error_pitch(w.context_count);
   return w;

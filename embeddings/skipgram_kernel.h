@@ -38,6 +38,8 @@ struct WindowRows {
   /// One float a row, in the order of the rows above; AdaGrad only.
   std::span<float* const> context_accumulators = {};
   std::span<float* const> target_accumulators = {};
+  /// Rows that a coming step will use: asked for from memory while this step computes. SGD only.
+  std::span<const float* const> upcoming = {};
 };
 
 /// Working memory of the steps of one thread, and the largest window it can take.
@@ -59,6 +61,7 @@ class WindowScratch {
     std::size_t target_count = 0;
     std::size_t dim = 0;
     std::size_t stride = 0;
+    std::span<const float* const> upcoming;
     bool repeated = false;    ///< some count is not 1
     float* errors = nullptr;  ///< rate * error of (c, t) at [t * error_pitch + c]
     std::size_t error_pitch = 0;
