@@ -149,6 +149,25 @@ bool asks_for_help(std::span<const std::string> words) {
   return std::any_of(words.begin(), end, [](const std::string& word) { return word == "--help" || word == "-h"; });
 }
 
+void print_command_help(const CommandEntry* entry, const Surroundings& around) {
+  Prepared prepared;
+  prepared.entry = entry;
+  declare_all(prepared, read_launch());
+  around.out << help_text(entry->text, prepared.set, std::min<std::size_t>(around.columns, 100));
+}
+
+/// The help of "eval linkpred", "eval classify", ... if `word` is only the first word of commands ("eval").
+bool print_group_help(const std::string& word, const Surroundings& around) {
+  bool found = false;
+  for (const CommandEntry& entry : all_commands()) {
+    if (!entry.text.name.starts_with(word + " ")) continue;
+    if (found) around.out << "\n";
+    print_command_help(&entry, around);
+    found = true;
+  }
+  return found;
+}
+
 int print_help(std::span<const std::string> words, const Surroundings& around) {
   std::vector<std::string> names;
   for (const std::string& word : words) {
@@ -159,10 +178,8 @@ int print_help(std::span<const std::string> words, const Surroundings& around) {
     around.out << overview_text(all_commands());
     return kExitDone;
   }
-  Prepared prepared;
-  prepared.entry = choose_command(names, all_commands()).entry;
-  declare_all(prepared, read_launch());
-  around.out << help_text(prepared.entry->text, prepared.set, std::min<std::size_t>(around.columns, 100));
+  if (names.size() == 1 && print_group_help(names[0], around)) return kExitDone;
+  print_command_help(choose_command(names, all_commands()).entry, around);
   return kExitDone;
 }
 

@@ -76,7 +76,7 @@ void run(const LinkEvalOptions& options, Session& session) {
   for (const LinkReport& line : score_all(options, embedding, split, how, session))
     table.rows.push_back(table_row(line));
   if (options.baselines.value_or(true)) {
-    table.rows.push_back({"baselines without an embedding:"});
+    table.rows.push_back({"baselines:"});
     for (const LinkReport& line : embeddings::evaluate_baselines(embedding, split, how)) {
       table.rows.push_back(table_row(line));
       report_metrics("baselines/" + line.name + "/", line.metrics, session.report);
