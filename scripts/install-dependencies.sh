@@ -12,10 +12,8 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libmetis-dev                          # graph partitioning
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
-  zlib1g-dev libzstd-dev libhdf5-dev liblinear-dev)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd)
   zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd)
 lint_packages=(clang-format clang-tidy libomp-dev)
 bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim)
 
