@@ -121,15 +121,26 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
     windows_to_loss_ = options_.loss_interval;
     asked = &loss;
   }
-  if (adagrad_) {
-    adagrad_window_step(window_rows, learning_rate, scratch_, asked);
-  } else {
-    sgd_window_step(window_rows, learning_rate, scratch_, asked);
-  }
+  step(window_rows, learning_rate, asked);
   counters_.words += 1;
   counters_.pairs += count;
   counters_.loss_sum += loss.sum;
   counters_.loss_pairs += loss.pairs;
+}
+
+void SkipGramTrainer::step(const WindowRows& window, float learning_rate, WindowLoss* loss) {
+  if (adagrad_) {
+    adagrad_window_step(window, learning_rate, scratch_, loss);
+    return;
+  }
+  const std::size_t count = window.contexts.size();
+  const std::size_t most = options_.contexts_per_step == 0 ? count : options_.contexts_per_step;
+  for (std::size_t first = 0; first < count; first += most) {
+    WindowRows part = window;
+    part.contexts = window.contexts.subspan(first, std::min(most, count - first));
+    if (first > 0) part.upcoming = {};  // asked for once
+    sgd_window_step(part, learning_rate, scratch_, loss);
+  }
 }
 
 void train_walks(SkipGramTrainer& trainer, const WalkBatch& walks, std::span<const WalkKey> keys,

@@ -37,6 +37,10 @@ struct SkipGramOptions {
   std::uint32_t window = 10;
   /// Negatives of a window, 0 .. 256. With 0 nothing keeps vectors apart: for tests only.
   std::uint32_t negatives = 5;
+  /// SGD: contexts of a window that make one step, in the window's order; 0: all at once. word2vec steps once a pair,
+  /// so that a row hears of its own change before the next pair. 2 learns as well as that (docs/benchmarks.md); larger
+  /// steps are faster and overshoot on hubs. AdaGrad and LINE always step by whole windows and stars.
+  std::uint32_t contexts_per_step = 2;
   /// Threshold t of word2vec's subsampling of frequent nodes (keep_probabilities); 0: keep all. 1e-3 .. 1e-5 are usual.
   double subsample = 0.0;
   /// Falls linearly to min_learning_rate. 0.025 suits SGD, about 0.1 AdaGrad.
@@ -165,6 +169,7 @@ class SkipGramTrainer {
   void begin_walk(const WalkRows& rows, WalkKey key);
   void draw_words(WalkKey key, std::uint32_t position, std::vector<std::uint32_t>& bits) const;
   void train_window(const WalkRows& rows, std::uint32_t position, float learning_rate);
+  void step(const WindowRows& window, float learning_rate, WindowLoss* loss);
   void prefetch_row(const float* row) const;
   PlannedWindow& planned(std::uint32_t position) { return planned_[position % planned_.size()]; }
 

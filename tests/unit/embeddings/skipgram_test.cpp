@@ -116,11 +116,19 @@ void plain_train(const std::vector<GlobalNode>& path, WalkKey key, const SkipGra
       const GlobalNode negative = sampler.sample(bits[2 * k], bits[2 * k + 1]);
       if (negative != path[i]) targets.push_back(negative);
     }
-    const DoubleTable in = inputs;
-    const DoubleTable out = outputs;
+    DoubleTable in;
+    DoubleTable out;
+    std::uint32_t contexts = 0;
     for (std::int64_t j = std::int64_t{i} - reach; j <= std::int64_t{i} + reach; ++j) {
       if (j < 0 || j == i || j >= static_cast<std::int64_t>(path.size())) continue;
       const GlobalNode c = path[static_cast<std::size_t>(j)];
+      const bool begins_step =
+          options.contexts_per_step == 0 ? contexts == 0 : contexts % options.contexts_per_step == 0;
+      if (begins_step) {
+        in = inputs;
+        out = outputs;
+      }
+      ++contexts;
       for (std::size_t t = 0; t < targets.size(); ++t) {
         const double x = std::inner_product(in[c].begin(), in[c].end(), out[targets[t]].begin(), 0.0);
         const double step = rate * ((t == 0 ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
@@ -133,33 +141,38 @@ void plain_train(const std::vector<GlobalNode>& path, WalkKey key, const SkipGra
   }
 }
 
+void expect_plain_loop(std::uint32_t negatives, std::uint32_t contexts_per_step) {
+  SkipGramOptions options;
+  options.dim = 20;
+  options.window = 4;
+  options.negatives = negatives;
+  options.contexts_per_step = contexts_per_step;
+  options.seed = 77;
+  const partition::Graph graph = block_graph(30, 0.4, 0.1, 5);
+  const NegativeSampler sampler(node_masses(graph, 0.75, false));
+  std::vector<WalkKey> keys;
+  const WalkBatch walks = plain_walks(graph, 1, 13, keys);
+  Model model(30, options);
+  DoubleTable inputs = doubles(model.inputs, 30);
+  DoubleTable outputs = doubles(model.outputs, 30);
+  SkipGramTrainer trainer(options);
+  train_walks(trainer, walks, keys, {model.inputs, model.outputs, &sampler}, 0.05F);
+  for (std::size_t i = 0; i < walks.size(); ++i) {
+    const std::span<const GlobalNode> path = walks.path(i);
+    plain_train({path.begin(), path.end()}, keys[i], options, sampler, 0.05, inputs, outputs);
+  }
+  EXPECT_EQ(trainer.counters().words, 30U * 13U);
+  for (GlobalNode node = 0; node < 30; ++node) {
+    for (std::size_t k = 0; k < options.dim; ++k) {
+      ASSERT_NEAR(model.inputs.row(node)[k], inputs[node][k], 2e-5) << negatives << " node " << node;
+      ASSERT_NEAR(model.outputs.row(node)[k], outputs[node][k], 2e-5) << negatives << " node " << node;
+    }
+  }
+}
+
 TEST(SkipGramTest, trainer_equals_a_plain_loop) {
   for (const std::uint32_t negatives : {0U, 1U, 5U, 8U}) {
-    SkipGramOptions options;
-    options.dim = 20;
-    options.window = 4;
-    options.negatives = negatives;
-    options.seed = 77;
-    const partition::Graph graph = block_graph(30, 0.4, 0.1, 5);
-    const NegativeSampler sampler(node_masses(graph, 0.75, false));
-    std::vector<WalkKey> keys;
-    const WalkBatch walks = plain_walks(graph, 1, 13, keys);
-    Model model(30, options);
-    DoubleTable inputs = doubles(model.inputs, 30);
-    DoubleTable outputs = doubles(model.outputs, 30);
-    SkipGramTrainer trainer(options);
-    train_walks(trainer, walks, keys, {model.inputs, model.outputs, &sampler}, 0.05F);
-    for (std::size_t i = 0; i < walks.size(); ++i) {
-      const std::span<const GlobalNode> path = walks.path(i);
-      plain_train({path.begin(), path.end()}, keys[i], options, sampler, 0.05, inputs, outputs);
-    }
-    EXPECT_EQ(trainer.counters().words, 30U * 13U);
-    for (GlobalNode node = 0; node < 30; ++node) {
-      for (std::size_t k = 0; k < options.dim; ++k) {
-        ASSERT_NEAR(model.inputs.row(node)[k], inputs[node][k], 2e-5) << negatives << " node " << node;
-        ASSERT_NEAR(model.outputs.row(node)[k], outputs[node][k], 2e-5) << negatives << " node " << node;
-      }
-    }
+    for (const std::uint32_t contexts_per_step : {0U, 1U, 2U, 3U}) expect_plain_loop(negatives, contexts_per_step);
   }
 }
 
