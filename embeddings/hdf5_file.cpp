@@ -9,8 +9,8 @@
 #include <hdf5.h>
 
 #include "embeddings/embedding_format.h"
-#include "embeddings/whole_file.h"
 #include "partition/errors.h"
+#include "partition/whole_file.h"
 
 namespace knotwork::embeddings {
 namespace {
@@ -144,7 +144,7 @@ class Hdf5Writer final : public EmbeddingWriter {
     output_.publish();
   }
 
-  WholeFile output_;
+  partition::WholeFile output_;
   Handle file_;
   Handle rows_;
 };

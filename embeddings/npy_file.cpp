@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "embeddings/embedding_format.h"
-#include "embeddings/whole_file.h"
 #include "partition/errors.h"
+#include "partition/whole_file.h"
 
 namespace knotwork::embeddings {
 namespace {
@@ -61,8 +61,8 @@ class NpyWriter final : public EmbeddingWriter {
     rows_.publish();
   }
 
-  WholeFile ids_;
-  WholeFile rows_;
+  partition::WholeFile ids_;
+  partition::WholeFile rows_;
 };
 
 struct NpyLayout {

@@ -8,8 +8,8 @@
 #include <utility>
 
 #include "embeddings/embedding_format.h"
-#include "embeddings/whole_file.h"
 #include "partition/errors.h"
+#include "partition/whole_file.h"
 
 namespace knotwork::embeddings {
 namespace {
@@ -71,7 +71,7 @@ class TextWriter final : public EmbeddingWriter {
   }
 
   char separator_;
-  WholeFile file_;
+  partition::WholeFile file_;
   std::vector<std::string> pieces_;
 };
 

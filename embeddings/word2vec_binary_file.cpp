@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "embeddings/embedding_format.h"
-#include "embeddings/whole_file.h"
 #include "partition/errors.h"
+#include "partition/whole_file.h"
 
 namespace knotwork::embeddings {
 namespace {
@@ -44,7 +44,7 @@ class Word2vecBinaryWriter final : public EmbeddingWriter {
     file_.publish();
   }
 
-  WholeFile file_;
+  partition::WholeFile file_;
   std::string block_;
 };
 

@@ -11,8 +11,8 @@
 
 #include <gmock/gmock.h>
 
-#include "embeddings/whole_file.h"
 #include "partition/errors.h"
+#include "partition/whole_file.h"
 #include "test_folder.h"
 
 namespace knotwork::embeddings {
@@ -275,7 +275,7 @@ TEST(EmbeddingFileTest, refuses_names_that_a_format_cannot_hold) {
 
 TEST(WholeFileTest, a_folder_is_no_file) {
   const TestFolder folder;
-  EXPECT_THAT(message_of<InputError>([&] { WholeFile file(folder.path()); }), HasSubstr("is a folder"));
+  EXPECT_THAT(message_of<InputError>([&] { partition::WholeFile file(folder.path()); }), HasSubstr("is a folder"));
 }
 
 }  // namespace
