@@ -174,7 +174,7 @@ class EdgeListReader {
   }
 
   void parse() {
-    std::vector<std::vector<IdChunk>> by_thread(team_);
+    std::vector<IdChunkFiller> fillers(team_);
     std::vector<EdgeBlockParser> parsers(team_, EdgeBlockParser(format_));
     result_.lines = for_each_block(source_, team_, [&](unsigned thread, const TextBlock& block) {
       EdgeBlockParser& parser = parsers[thread];
@@ -183,31 +183,32 @@ class EdgeListReader {
         found_string_ = true;
         parser.parse_strings(block, strings_);
       }
-      if (!parser.pairs().empty()) {
-        IdChunk chunk = chunk_of(parser, block.index);
-        chunk.holds_strings = !integers;
-        by_thread[thread].push_back(std::move(chunk));
-      }
+      fillers[thread].add(parser, block.index, !integers);
       return parser.lines();
     });
-    for (std::vector<IdChunk>& own : by_thread) {
-      for (IdChunk& chunk : own) chunks_.push_back(std::move(chunk));
+    for (IdChunkFiller& filler : fillers) {
+      for (IdChunk& chunk : filler.take()) chunks_.push_back(std::move(chunk));
     }
   }
 
   // Takes a chunk of integers back to strings.
   void intern_integers(IdChunk& chunk) {
-    std::uint64_t position = first_position(chunk.block);
     std::array<char, 20> digits{};
-    const auto interned = [&](std::uint64_t id) {
+    const auto interned = [&](std::uint64_t id, std::uint64_t position) {
       char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), id).ptr;
-      return strings_.intern({digits.data(), end}, position++);
+      return strings_.intern({digits.data(), end}, position);
     };
     HugeArray<Edge> numbers(chunk.size());
-    for (std::size_t i = 0; i < numbers.size(); ++i) {
+    std::size_t next_segment = 0;
+    std::uint64_t position = 0;
+    for (std::size_t i = 0; i < numbers.size(); ++i, position += 2) {
+      if (next_segment < chunk.segments.size() && chunk.segments[next_segment].first_edge == i) {
+        const IdSegment& segment = chunk.segments[next_segment++];
+        position = first_position(segment.block) + (2 * segment.edges_before);
+      }
       const IdPair pair = chunk.pair(i);
-      numbers[i].source = interned(pair.source);
-      numbers[i].target = interned(pair.target);
+      numbers[i].source = interned(pair.source, position);
+      numbers[i].target = interned(pair.target, position + 1);
     }
     chunk.narrow = std::move(numbers);
     chunk.wide = HugeArray<IdPair>();

@@ -22,19 +22,25 @@ class HugeArray {
  public:
   HugeArray() = default;
   explicit HugeArray(std::size_t size)
-      : data_(size == 0 ? nullptr : static_cast<T*>(map_huge_pages(size * sizeof(T)))), size_(size) {}
+      : data_(size == 0 ? nullptr : static_cast<T*>(map_huge_pages(size * sizeof(T)))), size_(size), capacity_(size) {}
   HugeArray(const HugeArray&) = delete;
   HugeArray& operator=(const HugeArray&) = delete;
   HugeArray(HugeArray&& other) noexcept
-      : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+      : data_(std::exchange(other.data_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
   HugeArray& operator=(HugeArray&& other) noexcept {
     std::swap(data_, other.data_);
     std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
     return *this;
   }
   ~HugeArray() {
-    if (data_ != nullptr) unmap_huge_pages(data_, size_ * sizeof(T));
+    if (data_ != nullptr) unmap_huge_pages(data_, capacity_ * sizeof(T));
   }
+
+  /// Forgets the elements from `size` on; their memory stays. REQUIRES: size <= size().
+  void shrink(std::size_t size) { size_ = size; }
 
   T* data() { return data_; }
   const T* data() const { return data_; }
@@ -52,6 +58,7 @@ class HugeArray {
  private:
   T* data_ = nullptr;
   std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
 };
 
 }  // namespace knotwork::partition

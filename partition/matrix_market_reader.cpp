@@ -122,7 +122,7 @@ ParsedEdges read_matrix_market(TextSource& source, const ReadOptions& options) {
                               .lowest_id = 1,
                               .highest_id = header.node_count};
   const unsigned team = thread_count(options.threads);
-  std::vector<std::vector<IdChunk>> by_thread(team);
+  std::vector<IdChunkFiller> fillers(team);
   std::vector<EdgeBlockParser> parsers(team, EdgeBlockParser(format));
   ParsedEdges result;
   result.lines = for_each_block(source, team, [&](unsigned thread, const TextBlock& block) {
@@ -131,11 +131,11 @@ ParsedEdges read_matrix_market(TextSource& source, const ReadOptions& options) {
       throw LineError(parser.stopped_at_line(), "found an entry whose row or column is no integer, expected 1 to " +
                                                     std::to_string(header.node_count));
     }
-    by_thread[thread].push_back(chunk_of(parser, block.index));
+    fillers[thread].add(parser, block.index, false);
     return parser.lines();
   });
-  for (std::vector<IdChunk>& own : by_thread) {
-    for (IdChunk& chunk : own) {
+  for (IdChunkFiller& filler : fillers) {
+    for (IdChunk& chunk : filler.take()) {
       result.edges_read += chunk.size();
       EdgeChunk edges =
           exchange_ids(std::move(chunk), [](std::uint64_t id) { return static_cast<OriginalNode>(id - 1); });

@@ -1,7 +1,10 @@
 // What every reader of a format hands to read_graph: edges between original nodes, names, counts.
 #pragma once
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "partition/build_graph.h"
 #include "partition/edge_list_parser.h"
@@ -20,9 +23,17 @@ struct ParsedEdges {
   bool header_skipped = false;
 };
 
-/// The edges of one block with ids as they were parsed: in 8 bytes an edge if they all fit, else in 16.
+/// Where the edges of a block, or of a part of it, begin in a chunk.
+struct IdSegment {
+  std::size_t first_edge;
+  std::uint64_t block;
+  /// Edges of the block that lie in earlier chunks.
+  std::size_t edges_before;
+};
+
+/// Edges of some blocks with ids as they were parsed: in 8 bytes an edge if they all fit, else in 16.
 struct IdChunk {
-  std::uint64_t block = 0;
+  std::vector<IdSegment> segments;
   HugeArray<Edge> narrow;
   HugeArray<IdPair> wide;
   HugeArray<float> weights;
@@ -36,8 +47,23 @@ struct IdChunk {
   }
 };
 
-/// Copies what a parser holds.
-IdChunk chunk_of(const EdgeBlockParser& parser, std::uint64_t block);
+/// Gathers the edges of a thread's blocks in chunks of whole huge pages, which are cheaper to touch than small pages.
+class IdChunkFiller {
+ public:
+  /// Copies what `parser` holds.
+  void add(const EdgeBlockParser& parser, std::uint64_t block, bool holds_strings);
+  /// The chunks; none is empty. The filler is empty afterwards.
+  std::vector<IdChunk> take();
+
+ private:
+  IdChunk& open_chunk(bool wide, bool holds_strings, bool weighted);
+  void close(IdChunk& chunk, std::size_t& filled);
+
+  /// One for narrow and one for wide ids; `filled_` edges are there, the arrays have room for more.
+  std::array<IdChunk, 2> open_;
+  std::array<std::size_t, 2> filled_{};
+  std::vector<IdChunk> closed_;
+};
 
 /// Removes edges of weight zero. Returns how many.
 std::uint64_t drop_zero_weights(EdgeChunk& chunk);

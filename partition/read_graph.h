@@ -39,7 +39,7 @@ enum class WeightColumn {
 /// What tests change to reach the corners; nobody else needs to.
 struct ReadTuning {
   /// Text that a thread takes at a time.
-  std::size_t block_bytes = std::size_t{1} << 20;
+  std::size_t block_bytes = std::size_t{1} << 18;
   /// More different nodes are an error.
   std::uint64_t max_nodes = kMaxNodes;
 };
