@@ -71,8 +71,9 @@ class EdgeBlockParser {
   std::uint64_t stopped_at_line() const { return lines_; }
 
  private:
-  template <typename ReadId>
-  bool parse_lines(const TextBlock& block, ReadId read_id);
+  // `read_plain(text, pair)` takes a whole line of the usual kind, or nothing.
+  template <typename ReadPlain, typename ReadId>
+  bool parse_lines(const TextBlock& block, ReadPlain read_plain, ReadId read_id);
   const char* read_weight(const char* text);
   const char* finish_line(const char* text) const;
 

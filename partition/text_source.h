@@ -23,7 +23,7 @@ using ReadProgress = std::function<void(std::uint64_t bytes_done, std::uint64_t 
 
 /// Some whole lines. The text ends with a newline and is followed by at least kPadding readable bytes.
 struct TextBlock {
-  static constexpr std::size_t kPadding = 16;
+  static constexpr std::size_t kPadding = 40;
   std::vector<char> buffer;
   std::size_t size = 0;
   /// Place among the blocks of the file: 0, 1, 2, …

@@ -176,6 +176,60 @@ INSTANTIATE_TEST_SUITE_P(AllKinds, EdgeListTest,
                                          Case{Ids::kStrings, true, true}, Case{Ids::kLateString, false, false},
                                          Case{Ids::kLateString, true, false}));
 
+// Ids of 1 to 10 digits, all kinds of blanks and line ends: what the parser's short way takes, and what just misses it.
+TEST_F(ReadGraphTest, short_and_long_integers_between_all_kinds_of_blanks) {
+  std::string text;
+  std::uint32_t line = 0;
+  for (const std::uint64_t first : {0U, 7U, 10U, 99U, 123456U, 1000000U, 9999999U, 10000000U, 99999999U}) {
+    for (const std::uint64_t second : {0U, 5U, 100U, 12345U, 99999999U, 100000000U, 999999999U, 4294967295U}) {
+      for (const std::string blank : {" ", "\t", "  ", " \t "}) {
+        for (const std::string end : {"\n", "\r\n", " \n", "\n\n"}) {
+          text += (line++ % 5 == 0 ? " " : "") + std::to_string(first) + blank + std::to_string(second) + end;
+        }
+      }
+    }
+  }
+  text += "3 8";
+  const NamedRows expected = plain_rows(text, false, false);
+  for (const std::size_t block_bytes : {std::size_t{1}, std::size_t{100}, std::size_t{1} << 20}) {
+    const NamedGraph read = read_graph(write("e", text), {.threads = 2, .tuning = {.block_bytes = block_bytes}});
+    EXPECT_TRUE(read.names.are_integers());
+    EXPECT_EQ(read.report.edges_read, line + 1);
+    expect_close(rows_of(read), expected);
+  }
+}
+
+TEST_F(ReadGraphTest, leading_zeros_signs_and_points_make_strings_wherever_they_stand) {
+  for (const std::string odd : {"07 1", "1 07", "00 1", "1 00", "+1 2", "1 -2", "1.0 2", "1 2.", "1a 2", "1 2a"}) {
+    const NamedGraph read = read_graph(write("e", "5 6\n" + odd + "\n6 5\n"));
+    EXPECT_FALSE(read.names.are_integers()) << odd;
+    expect_close(rows_of(read), plain_rows("5 6\n" + odd + "\n", false, false));
+  }
+}
+
+// More lines than a chunk of the reader holds, in blocks of which some lie in two chunks; a string at the end sends all
+// of them back, and names must still come in the order of the file.
+TEST_F(ReadGraphTest, hundreds_of_thousands_of_integers_before_a_string_keep_their_order) {
+  constexpr std::uint32_t kLines = 300000;
+  std::string text;
+  for (std::uint32_t i = 0; i < kLines; ++i) {
+    const std::uint64_t id = std::uint64_t{(i * 7919U) % kLines} * (i % 50000 < 100 ? 10000000019U : 1U);
+    text += std::to_string(id) + " " + std::to_string((i * 104729U) % kLines) + "\n";
+  }
+  const std::string path = write("late", text + "x y\n");
+  std::vector<std::string> expected;
+  std::set<std::string> seen;
+  std::istringstream fields(text + "x y");
+  for (std::string field; fields >> field;) {
+    if (seen.insert(field).second) expected.push_back(field);
+  }
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    const NamedGraph read = read_graph(path, {.threads = threads, .tuning = {.block_bytes = 50000}});
+    EXPECT_EQ(read.report.edges_read, kLines + 1);
+    ASSERT_TRUE(names_in_order(read) == expected);
+  }
+}
+
 TEST_F(ReadGraphTest, integer_names_rise_and_strings_come_in_order_of_appearance) {
   EXPECT_EQ(names_in_order(read_graph(write("a", "30 4\n4 1000\n"))), (std::vector<std::string>{"4", "30", "1000"}));
   EXPECT_EQ(names_in_order(read_graph(write("b", "30 4\n4 x\n3 30\n"))),
