@@ -1,4 +1,4 @@
-// Two scatters and two sorts of rows; see the header for the plan.
+// Count, rank, part, sort, mirror; see the header for the plan.
 #include "partition/build_graph.h"
 
 #ifdef _OPENMP
@@ -8,14 +8,15 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <bit>
 #include <cmath>
-#include <limits>
 #include <memory>
 #include <stdexcept>
+#include <type_traits>
 #include <utility>
 
-#include <hwy/contrib/sort/vqsort.h>
+#include "partition/arc_buckets.h"
+#include "partition/distinct_rows.h"
+#include "partition/worker_team.h"
 
 namespace knotwork::partition {
 
@@ -23,289 +24,308 @@ namespace {
 
 using Node = std::uint32_t;
 
-int team_size(unsigned threads) {
+/// A bucket's arcs and rows should lie in a second-level cache of 512 KiB.
+constexpr std::uint64_t kArcsPerBucket = std::uint64_t{1} << 16;
+
+unsigned team_size(unsigned threads) {
 #ifdef _OPENMP
-  return threads == 0 ? omp_get_max_threads() : static_cast<int>(threads);
+  return threads == 0 ? static_cast<unsigned>(omp_get_max_threads()) : threads;
 #else
   static_cast<void>(threads);
   return 1;
 #endif
 }
 
-// Rows of targets. Row r is [offsets[r], offsets[r] + kept[r]) after sorting and merging; what lies between its end
-// and offsets[r + 1] is slack.
-struct Rows {
-  HugeArray<ArcIndex> offsets;
-  HugeArray<Node> targets;
-  HugeArray<float> weights;
-  HugeArray<Node> kept;
-
-  std::size_t count() const { return kept.size(); }
-};
-
-std::uint32_t fetch_increment(std::uint32_t& counter) {
-  return std::atomic_ref<std::uint32_t>(counter).fetch_add(1, std::memory_order_relaxed);
+// Every worker has a counter for each node: no more workers than let the counters take about the bytes of the result.
+unsigned worker_count(unsigned team, std::uint64_t edges, OriginalNode node_count) {
+  const std::uint64_t affordable = 3 + (2 * edges / std::max<std::uint64_t>(node_count, 1));
+  return static_cast<unsigned>(std::min<std::uint64_t>(team, affordable));
 }
-
-// Places arcs into rows through cursors that all threads share. Arcs wait in a small batch while their cache lines are
-// fetched: an atomic increment drains the store buffer, so a store that misses would stall every arc.
-class ArcScatter {
- public:
-  explicit ArcScatter(Rows& rows) : rows_(rows) {}
-  ArcScatter(const ArcScatter&) = delete;
-  ArcScatter& operator=(const ArcScatter&) = delete;
-  ~ArcScatter() { flush(); }
-
-  void push(Node row, Node target, float weight) {
-    __builtin_prefetch(&rows_.offsets[row + std::size_t{1}], 1);
-    batch_[used_++] = {row, target, weight, 0};
-    if (used_ == kBatch) flush();
-  }
-
- private:
-  static constexpr std::size_t kBatch = 64;
-  struct Arc {
-    Node row;
-    Node target;
-    float weight;
-    ArcIndex place;
-  };
-
-  void flush() {
-    const bool weighted = !rows_.weights.empty();
-    for (std::size_t i = 0; i < used_; ++i) {
-      std::atomic_ref<ArcIndex> cursor(rows_.offsets[batch_[i].row + std::size_t{1}]);
-      batch_[i].place = cursor.fetch_add(1, std::memory_order_relaxed);
-      __builtin_prefetch(&rows_.targets[batch_[i].place], 1);
-      if (weighted) __builtin_prefetch(&rows_.weights[batch_[i].place], 1);
-    }
-    for (std::size_t i = 0; i < used_; ++i) {
-      rows_.targets[batch_[i].place] = batch_[i].target;
-      if (weighted) rows_.weights[batch_[i].place] = batch_[i].weight;
-    }
-    used_ = 0;
-  }
-
-  Rows& rows_;
-  std::array<Arc, kBatch> batch_;
-  std::size_t used_ = 0;
-};
-
-// Allocates rows for the given lengths and sets offsets[r + 1] to the start of row r: a scatter moves it to the end.
-Rows rows_for(HugeArray<Node>&& lengths, bool weighted) {
-  Rows rows;
-  const std::size_t count = lengths.size();
-  rows.offsets = HugeArray<ArcIndex>(count + 1);
-  ArcIndex start = 0;
-  for (std::size_t row = 0; row < count; ++row) {
-    rows.offsets[row + 1] = start;
-    start += lengths[row];
-  }
-  rows.targets = HugeArray<Node>(start);
-  if (weighted) rows.weights = HugeArray<float>(start);
-  rows.kept = std::move(lengths);
-  return rows;
-}
-
-// Sorts one row and merges equal targets; weights of equal targets are added in rising order, so that the sum depends
-// neither on threads nor on the order in the file.
-class RowSorter {
- public:
-  Node sort_and_merge(std::span<Node> targets) {
-    sort_keys(targets);
-    return static_cast<Node>(std::unique(targets.begin(), targets.end()) - targets.begin());
-  }
-
-  Node sort_and_merge(std::span<Node> targets, std::span<float> weights) {
-    packed_.resize(targets.size());
-    for (std::size_t i = 0; i < targets.size(); ++i) {
-      packed_[i] = (static_cast<std::uint64_t>(targets[i]) << 32) | std::bit_cast<std::uint32_t>(weights[i]);
-    }
-    sort_keys(std::span(packed_));
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < packed_.size();) {
-      const Node target = static_cast<Node>(packed_[i] >> 32);
-      double sum = 0.0;
-      for (; i < packed_.size() && static_cast<Node>(packed_[i] >> 32) == target; ++i) {
-        sum += std::bit_cast<float>(static_cast<std::uint32_t>(packed_[i]));
-      }
-      targets[kept] = target;
-      weights[kept] = static_cast<float>(std::min(sum, double{std::numeric_limits<float>::max()}));
-      ++kept;
-    }
-    return static_cast<Node>(kept);
-  }
-
- private:
-  static constexpr std::size_t kShort = 24;
-  // Highway 1.0 asks the kernel for random bytes at every call, which costs as much as sorting some tens of keys.
-  static constexpr std::size_t kLong = 64;
-
-  template <typename Key>
-  void sort_keys(std::span<Key> keys) {
-    if (keys.size() <= kShort) {
-      insertion_sort(keys);
-    } else if (keys.size() < kLong) {
-      std::sort(keys.begin(), keys.end());
-    } else {
-      sorter_(keys.data(), keys.size(), hwy::SortAscending());
-    }
-  }
-
-  template <typename Key>
-  static void insertion_sort(std::span<Key> keys) {
-    for (std::size_t i = 1; i < keys.size(); ++i) {
-      const Key key = keys[i];
-      std::size_t place = i;
-      for (; place > 0 && keys[place - 1] > key; --place) keys[place] = keys[place - 1];
-      keys[place] = key;
-    }
-  }
-
-  hwy::Sorter sorter_;
-  std::vector<std::uint64_t> packed_;
-};
-
-// Sorts and merges every row; kept[r] becomes the row's new length. Returns how many entries were merged away.
-std::uint64_t sort_rows(Rows& rows, int team) {
-  std::uint64_t merged = 0;
-  const bool weighted = !rows.weights.empty();
-#pragma omp parallel num_threads(team) reduction(+ : merged)
-  {
-    RowSorter sorter;
-#pragma omp for schedule(dynamic, 256)
-    for (std::size_t row = 0; row < rows.count(); ++row) {
-      const ArcIndex begin = rows.offsets[row];
-      const std::size_t length = rows.offsets[row + 1] - begin;
-      const std::span<Node> targets(rows.targets.data() + begin, length);
-      rows.kept[row] = weighted ? sorter.sort_and_merge(targets, {rows.weights.data() + begin, length})
-                                : sorter.sort_and_merge(targets);
-      merged += length - rows.kept[row];
-    }
-  }
-  return merged;
-}
-
-// The row and the target under which an edge is first stored: an undirected edge lies in the row of its larger node.
-Edge placed(Edge edge, bool directed) {
-  if (!directed && edge.source < edge.target) std::swap(edge.source, edge.target);
-  return edge;
-}
-
-struct RowLengths {
-  HugeArray<Node> lengths;
-  std::uint64_t self_loops = 0;
-};
 
 bool is_usable_weight(float weight) {
   return weight > 0.0F && std::isfinite(weight);
 }
 
-RowLengths count_row_lengths(const EdgeArrays& edges, OriginalNode node_count, bool directed, int team) {
-  RowLengths counted{HugeArray<Node>(node_count), 0};
+struct RawDegrees {
+  /// By original node; duplicates count.
+  HugeArray<Node> degrees;
   std::uint64_t self_loops = 0;
-  bool bad = false;
-#pragma omp parallel for num_threads(team) schedule(dynamic) reduction(+ : self_loops) reduction(|| : bad)
-  for (std::size_t c = 0; c < edges.chunks.size(); ++c) {
-    const EdgeChunk& chunk = edges.chunks[c];
-    for (const Edge& edge : chunk.edges) {
-      if (edge.source >= node_count || edge.target >= node_count) {
-        bad = true;
-      } else if (edge.source == edge.target) {
-        ++self_loops;
-      } else {
-        fetch_increment(counted.lengths[placed(edge, directed).source]);
-      }
+};
+
+// Counts the ends of a chunk's edges. Returns its number of self-loops.
+std::uint64_t count_ends(const EdgeChunk& chunk, std::span<Node> degrees) {
+  std::uint64_t self_loops = 0;
+  bool bad = !std::all_of(chunk.weights.begin(), chunk.weights.end(), is_usable_weight);
+  for (const Edge& edge : chunk.edges) {
+    if (edge.source >= degrees.size() || edge.target >= degrees.size()) {
+      bad = true;
+    } else if (edge.source == edge.target) {
+      ++self_loops;
+    } else {
+      ++degrees[edge.source];
+      ++degrees[edge.target];
     }
-    bad = bad || !std::all_of(chunk.weights.begin(), chunk.weights.end(), is_usable_weight);
   }
   if (bad) {
     throw std::invalid_argument("an edge has a node beyond the node count or a weight that is not positive and finite");
   }
-  counted.self_loops = self_loops;
-  return counted;
+  return self_loops;
 }
 
-// Step 1: rows of distinct edges, each edge once.
-Rows distinct_rows(EdgeArrays&& edges, OriginalNode node_count, bool directed, BuildReport& report, int team) {
-  const bool weighted = !edges.chunks.empty() && !edges.chunks.front().weights.empty();
-  RowLengths counted = count_row_lengths(edges, node_count, directed, team);
-  report.self_loops_dropped = counted.self_loops;
-  Rows rows = rows_for(std::move(counted.lengths), weighted);
-#pragma omp parallel num_threads(team)
-  {
-    ArcScatter scatter(rows);
-#pragma omp for schedule(dynamic)
-    for (std::size_t c = 0; c < edges.chunks.size(); ++c) {
-      const EdgeChunk chunk = std::move(edges.chunks[c]);
-      for (std::size_t i = 0; i < chunk.edges.size(); ++i) {
-        const Edge edge = placed(chunk.edges[i], directed);
-        if (edge.source != edge.target) scatter.push(edge.source, edge.target, weighted ? chunk.weights[i] : 1.0F);
-      }
-    }
+// Step 1.
+RawDegrees raw_degrees(const EdgeArrays& edges, OriginalNode node_count, unsigned workers) {
+  std::vector<HugeArray<Node>> own;
+  for (unsigned w = 0; w < workers; ++w) own.emplace_back(node_count);
+  std::atomic<std::uint64_t> self_loops{0};
+  share_among_workers(workers, edges.chunks.size(), [&](unsigned worker, std::size_t chunk) {
+    self_loops += count_ends(edges.chunks[chunk], own[worker].span());
+  });
+#pragma omp parallel for num_threads(static_cast <int>(workers))
+  for (std::size_t node = 0; node < node_count; ++node) {
+    for (unsigned w = 1; w < workers; ++w) own[0][node] += own[w][node];
   }
-  edges.chunks.clear();
-  report.duplicates_merged = sort_rows(rows, team);
-  return rows;
+  return {std::move(own[0]), self_loops.load()};
 }
 
-// Step 2: degrees (in plus out) of the merged rows.
-HugeArray<Node> degrees_of(const Rows& rows, int team) {
-  HugeArray<Node> degrees(rows.count());
-#pragma omp parallel for num_threads(team) schedule(dynamic, 256)
-  for (std::size_t row = 0; row < rows.count(); ++row) {
-    const Node* const targets = rows.targets.data() + rows.offsets[row];
-    for (Node i = 0; i < rows.kept[row]; ++i) fetch_increment(degrees[targets[i]]);
-    std::atomic_ref<Node>(degrees[row]).fetch_add(rows.kept[row], std::memory_order_relaxed);
-  }
-  return degrees;
-}
+struct Ranking {
+  /// Original node of each rank, and back.
+  HugeArray<OriginalNode> original;
+  HugeArray<Node> rank;
+  /// By rank.
+  HugeArray<Node> degrees;
+};
 
-// Nodes by falling degree, ties by smaller node: a counting sort.
-HugeArray<OriginalNode> nodes_by_degree(const HugeArray<Node>& degrees) {
+// Step 2. Nodes by falling degree, ties by smaller node: a counting sort.
+Ranking ranked_by(const HugeArray<Node>& degrees) {
   const Node highest = degrees.empty() ? 0 : *std::max_element(degrees.begin(), degrees.end());
   HugeArray<Node> next(std::size_t{highest} + 1);
   for (const Node degree : degrees) ++next[highest - degree];
   Node start = 0;
   for (Node& entry : next) start += std::exchange(entry, start);
-  HugeArray<OriginalNode> order(degrees.size());
+  Ranking ranking{HugeArray<OriginalNode>(degrees.size()), HugeArray<Node>(degrees.size()),
+                  HugeArray<Node>(degrees.size())};
   for (std::size_t node = 0; node < degrees.size(); ++node) {
-    order[next[highest - degrees[node]]++] = static_cast<OriginalNode>(node);
+    const Node rank = next[highest - degrees[node]]++;
+    ranking.original[rank] = static_cast<OriginalNode>(node);
+    ranking.rank[node] = rank;
+    ranking.degrees[rank] = degrees[node];
   }
-  return order;
+  return ranking;
 }
 
-// Step 3: the rows by rank; an undirected edge goes into the rows of both its nodes.
-Rows ranked_rows(Rows&& distinct, const HugeArray<Node>& degrees, const HugeArray<OriginalNode>& original,
-                 bool directed, int team) {
-  const std::size_t node_count = original.size();
-  HugeArray<Node> rank(node_count);
-  HugeArray<Node> lengths(node_count);
-#pragma omp parallel for num_threads(team)
-  for (std::size_t r = 0; r < node_count; ++r) {
-    rank[original[r]] = static_cast<Node>(r);
-    lengths[r] = directed ? distinct.kept[original[r]] : degrees[original[r]];
+// The arc under which an edge between ranks is stored: an undirected edge lies in the row of its lesser node, so that
+// rows of hubs are short.
+template <typename ArcType>
+ArcType stored_arc(Node source, Node target, bool directed, float weight) {
+  // Not std::max: compilers make a branch of it, which is guessed wrong every other time.
+  const Node swap = (source ^ target) & (Node{0} - static_cast<Node>(!directed && source < target));
+  if constexpr (std::is_same_v<ArcType, WeightedArc>) {
+    return {source ^ swap, target ^ swap, weight};
+  } else {
+    static_cast<void>(weight);
+    return {source ^ swap, target ^ swap};
   }
-  const bool weighted = !distinct.weights.empty();
-  Rows rows = rows_for(std::move(lengths), weighted);
-#pragma omp parallel num_threads(team)
-  {
-    ArcScatter scatter(rows);
-#pragma omp for schedule(dynamic, 256)
-    for (std::size_t row = 0; row < node_count; ++row) {
-      const Node from = rank[row];
-      const ArcIndex begin = distinct.offsets[row];
-      for (ArcIndex arc = begin; arc < begin + distinct.kept[row]; ++arc) {
-        const Node to = rank[distinct.targets[arc]];
-        const float weight = weighted ? distinct.weights[arc] : 1.0F;
-        scatter.push(from, to, weight);
-        if (!directed) scatter.push(to, from, weight);
-      }
+}
+
+// Pushes the arcs of a chunk. Ranks are looked up for some edges before the first of them is pushed, so that many of
+// these random reads are under way at a time. Self-loops are left out.
+template <typename ArcType>
+void push_chunk(const EdgeChunk& chunk, const Ranking& ranking, bool directed, const RowBuckets& buckets,
+                typename ArcBuckets<ArcType>::Writer& writer) {
+  constexpr std::size_t kBatch = 64;
+  std::array<ArcType, kBatch> batch;
+  for (std::size_t begin = 0; begin < chunk.edges.size(); begin += kBatch) {
+    const std::size_t count = std::min(kBatch, chunk.edges.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      const auto [source, target] = chunk.edges[begin + i];
+      const float weight = chunk.weights.empty() ? 1.0F : chunk.weights[begin + i];
+      batch[i] = stored_arc<ArcType>(ranking.rank[source], ranking.rank[target], directed, weight);
+    }
+    for (std::size_t i = 0; i < count; ++i) {
+      if (batch[i].row != batch[i].target) writer.push(buckets.bucket_of(batch[i].row), batch[i]);
     }
   }
-  distinct = Rows{};
-  sort_rows(rows, team);
+}
+
+// Step 3. Rows of distinct arcs between ranks. Frees the edges on the way, then what else is not needed any more: of
+// the ranking only the original nodes stay.
+template <typename ArcType>
+DistinctRows rows_of_edges(EdgeArrays&& edges, Ranking& ranking, bool directed, unsigned workers) {
+  const RowBuckets buckets(std::as_const(ranking.degrees).span(), kArcsPerBucket);
+  ArcBuckets<ArcType> arcs(buckets.count(), workers, edges.edge_count());
+  share_among_workers(workers, edges.chunks.size(), [&](unsigned worker, std::size_t c) {
+    const EdgeChunk chunk = std::move(edges.chunks[c]);
+    push_chunk<ArcType>(chunk, ranking, directed, buckets, arcs.writer(worker));
+  });
+  edges.chunks.clear();
+  ranking.rank = {};
+  ranking.degrees = {};
+  return distinct_rows(buckets, arcs, workers);
+}
+
+// Degrees by rank after merging: in plus out.
+HugeArray<Node> merged_degrees(const DistinctRows& distinct, unsigned workers) {
+  HugeArray<Node> degrees(distinct.rows.count());
+#pragma omp parallel for num_threads(static_cast <int>(workers))
+  for (std::size_t rank = 0; rank < degrees.size(); ++rank) {
+    degrees[rank] = distinct.rows.kept[rank];
+    for (const HugeArray<Node>& incoming : distinct.incoming) degrees[rank] += incoming[rank];
+  }
+  return degrees;
+}
+
+bool is_ranking(const HugeArray<Node>& degrees, const HugeArray<OriginalNode>& original) {
+  for (std::size_t rank = 1; rank < degrees.size(); ++rank) {
+    if (degrees[rank - 1] < degrees[rank]) return false;
+    if (degrees[rank - 1] == degrees[rank] && original[rank - 1] > original[rank]) return false;
+  }
+  return true;
+}
+
+// Step 4, only if merging changed the order of degrees: new ranks, and the rows once more by these.
+template <typename ArcType>
+DistinctRows reranked(DistinctRows&& old, const HugeArray<Node>& degrees, Ranking& ranking, bool directed,
+                      unsigned workers) {
+  HugeArray<Node> by_node(degrees.size());
+  for (std::size_t rank = 0; rank < degrees.size(); ++rank) by_node[ranking.original[rank]] = degrees[rank];
+  const Ranking former = std::exchange(ranking, ranked_by(by_node));
+  const auto new_rank = [&](Node rank) { return ranking.rank[former.original[rank]]; };
+
+  const RowBuckets buckets(std::as_const(ranking.degrees).span(), kArcsPerBucket);
+  ArcBuckets<ArcType> arcs(buckets.count(), workers, old.rows.targets.size() - old.merged);
+  for_each_worker(workers, [&](unsigned worker) {
+    auto& writer = arcs.writer(worker);
+    for (Node row = old.first_rows[worker]; row < old.first_rows[worker + 1]; ++row) {
+      const ArcIndex begin = old.rows.offsets[row];
+      for (ArcIndex i = begin; i < begin + old.rows.kept[row]; ++i) {
+        const float weight = old.rows.weights.empty() ? 1.0F : old.rows.weights[i];
+        const auto arc = stored_arc<ArcType>(new_rank(row), new_rank(old.rows.targets[i]), directed, weight);
+        writer.push(buckets.bucket_of(arc.row), arc);
+      }
+    }
+  });
+  old = DistinctRows{};
+  ranking.rank = {};
+  ranking.degrees = {};
+  return distinct_rows(buckets, arcs, workers);
+}
+
+// Allocates rows of the given lengths.
+Rows rows_for(HugeArray<Node>&& lengths, bool weighted) {
+  Rows rows;
+  rows.offsets = HugeArray<ArcIndex>(lengths.size() + 1);
+  for (std::size_t row = 0; row < lengths.size(); ++row) rows.offsets[row + 1] = rows.offsets[row] + lengths[row];
+  rows.targets = HugeArray<Node>(rows.offsets[lengths.size()]);
+  if (weighted) rows.weights = HugeArray<float>(rows.targets.size());
+  rows.kept = std::move(lengths);
   return rows;
+}
+
+// Step 5 for directed graphs: closes the gaps that merging left.
+Rows packed(DistinctRows&& distinct, unsigned workers) {
+  if (distinct.merged == 0) return std::move(distinct.rows);
+  const Rows loose = std::move(distinct.rows);
+  HugeArray<Node> lengths(loose.count());
+  std::copy(loose.kept.begin(), loose.kept.end(), lengths.begin());
+  Rows rows = rows_for(std::move(lengths), !loose.weights.empty());
+#pragma omp parallel for num_threads(static_cast <int>(workers))
+  for (std::size_t row = 0; row < loose.count(); ++row) {
+    std::copy_n(loose.targets.data() + loose.offsets[row], loose.kept[row], rows.targets.data() + rows.offsets[row]);
+    if (loose.weights.empty()) continue;
+    std::copy_n(loose.weights.data() + loose.offsets[row], loose.kept[row], rows.weights.data() + rows.offsets[row]);
+  }
+  return rows;
+}
+
+// Stores reversed arcs. They wait in a small batch while their cache lines are fetched: stores leave a core in order,
+// so that one that misses would hold up all behind it.
+class ReversedArcs {
+ public:
+  explicit ReversedArcs(Rows& rows) : rows_(rows) {}
+  ReversedArcs(const ReversedArcs&) = delete;
+  ReversedArcs& operator=(const ReversedArcs&) = delete;
+  ~ReversedArcs() { flush(); }
+
+  void store(ArcIndex place, Node target, float weight) {
+    __builtin_prefetch(&rows_.targets[place], 1);
+    if (!rows_.weights.empty()) __builtin_prefetch(&rows_.weights[place], 1);
+    batch_[used_++] = {place, target, weight};
+    if (used_ == batch_.size()) flush();
+  }
+
+ private:
+  struct Waiting {
+    ArcIndex place;
+    Node target;
+    float weight;
+  };
+
+  void flush() {
+    for (std::size_t i = 0; i < used_; ++i) {
+      rows_.targets[batch_[i].place] = batch_[i].target;
+      if (!rows_.weights.empty()) rows_.weights[batch_[i].place] = batch_[i].weight;
+    }
+    used_ = 0;
+  }
+
+  Rows& rows_;
+  std::array<Waiting, 64> batch_;
+  std::size_t used_ = 0;
+};
+
+// Step 5 for undirected graphs: each arc goes into the rows of both its nodes. A row holds the node's own arcs (to
+// lower ranks, sorted) and behind them the reversed arcs of higher ranks, which arrive in rising order: no sort.
+Rows mirrored(DistinctRows&& distinct, HugeArray<Node>&& degrees, unsigned workers) {
+  const Rows& half = distinct.rows;
+  const bool weighted = !half.weights.empty();
+  Rows rows = rows_for(std::move(degrees), weighted);
+  // From counts to where in the row each worker's reversed arcs begin.
+#pragma omp parallel for num_threads(static_cast <int>(workers))
+  for (std::size_t row = 0; row < half.count(); ++row) {
+    Node next = half.kept[row];
+    for (HugeArray<Node>& incoming : distinct.incoming) next += std::exchange(incoming[row], next);
+  }
+  for_each_worker(workers, [&](unsigned worker) {
+    const std::span<Node> filled = distinct.incoming[worker].span();
+    ReversedArcs reversed(rows);
+    for (Node row = distinct.first_rows[worker]; row < distinct.first_rows[worker + 1]; ++row) {
+      const ArcIndex begin = half.offsets[row];
+      const std::size_t length = half.kept[row];
+      std::copy_n(half.targets.data() + begin, length, rows.targets.data() + rows.offsets[row]);
+      if (weighted) std::copy_n(half.weights.data() + begin, length, rows.weights.data() + rows.offsets[row]);
+      for (ArcIndex arc = begin; arc < begin + length; ++arc) {
+        const Node target = half.targets[arc];
+        reversed.store(rows.offsets[target] + filled[target]++, row, weighted ? half.weights[arc] : 1.0F);
+      }
+    }
+  });
+  return rows;
+}
+
+struct RankedRows {
+  Rows rows;
+  HugeArray<OriginalNode> original;
+};
+
+template <typename ArcType>
+RankedRows ranked_rows(EdgeArrays&& edges, OriginalNode node_count, bool directed, BuildReport& report, unsigned team) {
+  const unsigned workers = worker_count(team, edges.edge_count(), node_count);
+  Ranking ranking;
+  {
+    const RawDegrees raw = raw_degrees(edges, node_count, workers);
+    report.self_loops_dropped = raw.self_loops;
+    ranking = ranked_by(raw.degrees);
+  }
+  DistinctRows distinct = rows_of_edges<ArcType>(std::move(edges), ranking, directed, workers);
+  report.duplicates_merged = distinct.merged;
+  HugeArray<Node> degrees = merged_degrees(distinct, workers);
+  if (!is_ranking(degrees, ranking.original)) {
+    distinct = reranked<ArcType>(std::move(distinct), degrees, ranking, directed, workers);
+    degrees = merged_degrees(distinct, workers);
+  }
+  Rows rows =
+      directed ? packed(std::move(distinct), workers) : mirrored(std::move(distinct), std::move(degrees), workers);
+  return {std::move(rows), std::move(ranking.original)};
 }
 
 // What the finished graph keeps alive.
@@ -346,12 +366,12 @@ std::uint64_t EdgeArrays::edge_count() const {
 Graph build_graph(EdgeArrays&& edges, OriginalNode node_count, bool directed, BuildReport& report, unsigned threads) {
   std::erase_if(edges.chunks, [](const EdgeChunk& chunk) { return chunk.edges.empty() && chunk.weights.empty(); });
   check_chunks(edges);
-  const int team = team_size(threads);
-  Rows distinct = distinct_rows(std::move(edges), node_count, directed, report, team);
-  const HugeArray<Node> degrees = degrees_of(distinct, team);
+  const unsigned team = team_size(threads);
+  const bool weighted = !edges.chunks.empty() && !edges.chunks.front().weights.empty();
+  auto [rows, original] = weighted ? ranked_rows<WeightedArc>(std::move(edges), node_count, directed, report, team)
+                                   : ranked_rows<PlainArc>(std::move(edges), node_count, directed, report, team);
   const auto owned = std::make_shared<OwnedArrays>();
-  owned->original = nodes_by_degree(degrees);
-  Rows rows = ranked_rows(std::move(distinct), degrees, owned->original, directed, team);
+  owned->original = std::move(original);
   owned->offsets = std::move(rows.offsets);
   owned->targets = std::move(rows.targets);
   owned->weights = std::move(rows.weights);

@@ -1,11 +1,15 @@
 // From a heap of edges to a Graph: duplicates merged, self-loops dropped, nodes renumbered by degree.
 //
-// How: (1) the edges are scattered into rows, an undirected edge only once, and the rows are sorted and merged; (2) the
-// merged rows give every node's degree, and the degrees the rank; (3) the rows are scattered again, now by rank and in
-// both directions, and sorted. Two passes over memory rather than a sort of tuples; the edges are freed after the
-// first, so that the peak is 1.5 times the finished arrays for an undirected graph and 3 times for a directed one.
-// Rows are sorted by Highway's vectorised quicksort (Wassenberg et al., "Vectorized and performance-portable
-// quicksort", 2022).
+// How: (1) the ends of edges give every node's degree, duplicates included, and the degrees a ranking; (2) edges become
+// arcs between ranks, an undirected edge only once, in the row of its lesser node, and are parted into buckets of rows
+// that fit in a core's cache (arc_buckets.h); (3) bucket by bucket they are placed into rows, sorted and merged
+// (distinct_rows.h); (4) if merging changed the order of degrees, (2) and (3) are done once more by the new ranking;
+// (5) the rows of an undirected graph are mirrored: own arcs lead to lower ranks and stay where they are, reversed
+// arcs come from higher ranks and, row after row, in rising order, so that nothing is sorted twice.
+//
+// Memory: edges are freed while they are parted, arcs before rows are mirrored. The peak is 1.5 times the finished
+// arrays for an undirected graph and 3 times for a directed one (a little more: open blocks of the buckets). Counters
+// belong to one thread each; threads whose counters would take more than about the finished arrays are not used.
 #pragma once
 
 #include <cstddef>

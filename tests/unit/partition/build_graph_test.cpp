@@ -141,6 +141,55 @@ TEST_P(BuildGraphTest, threads_and_edge_order_change_nothing) {
   EXPECT_TRUE(same(one.arrays().original, four.arrays().original));
 }
 
+// Enough edges for several buckets and rows of thousands of targets.
+TEST_P(BuildGraphTest, equals_the_plain_oracle_for_any_number_of_threads) {
+  const std::vector<Edge> edges = random_edges(7, 120000, 9000);
+  const std::vector<float> weights = GetParam().weighted ? random_weights(3, edges.size()) : std::vector<float>();
+  const Oracle oracle = plain_build(edges, weights, 9000, GetParam().directed);
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    BuildReport report;
+    const Graph graph = build_graph(in_chunks(edges, weights, 7001), 9000, GetParam().directed, report, threads);
+    expect_equal(graph, oracle);
+    EXPECT_EQ(report.self_loops_dropped, oracle.report.self_loops_dropped);
+    EXPECT_EQ(report.duplicates_merged, oracle.report.duplicates_merged);
+  }
+}
+
+// Node 0 is named most often and has the fewest neighbours: ranks must follow what is left after merging.
+TEST_P(BuildGraphTest, duplicates_that_change_the_order_of_degrees) {
+  std::vector<Edge> edges(1000, Edge{0, 1});
+  for (OriginalNode node = 1; node < 60; ++node) {
+    for (OriginalNode other = node + 1; other < 60; ++other) edges.push_back({node, other});
+  }
+  const std::vector<float> weights = GetParam().weighted ? random_weights(4, edges.size()) : std::vector<float>();
+  const Oracle oracle = plain_build(edges, weights, 60, GetParam().directed);
+  ASSERT_EQ(oracle.by_rank.back(), 0U);
+  for (const unsigned threads : {1U, 2U, 5U}) {
+    BuildReport report;
+    expect_equal(build_graph(in_chunks(edges, weights, 300), 60, GetParam().directed, report, threads), oracle);
+    EXPECT_EQ(report.duplicates_merged, 999U);
+  }
+}
+
+// Each edge once, and each edge twice: ranks by raw degrees hold.
+TEST_P(BuildGraphTest, duplicates_that_leave_the_order_of_degrees) {
+  std::vector<Edge> edges;
+  for (OriginalNode node = 0; node < 400; ++node) {
+    for (OriginalNode other = node + 1; other < 400; other += node % 40 + 1) edges.push_back({node, other});
+  }
+  for (const std::uint64_t duplicates : {std::uint64_t{0}, std::uint64_t{edges.size()}}) {
+    if (duplicates > 0)
+      edges.insert(edges.end(), edges.begin(), edges.begin() + static_cast<std::ptrdiff_t>(duplicates));
+    const std::vector<float> weights = GetParam().weighted ? random_weights(6, edges.size()) : std::vector<float>();
+    const Oracle oracle = plain_build(edges, weights, 400, GetParam().directed);
+    for (const unsigned threads : {1U, 2U, 5U}) {
+      BuildReport report;
+      expect_equal(build_graph(in_chunks(edges, weights, 999), 400, GetParam().directed, report, threads), oracle);
+      EXPECT_EQ(report.duplicates_merged, duplicates);
+    }
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(AllKinds, BuildGraphTest,
                          testing::Values(Case{false, false}, Case{false, true}, Case{true, false}, Case{true, true}));
 
