@@ -1,13 +1,16 @@
 // Arcs parted by ranges of rows, so that what follows (placing them into rows, sorting) stays in a core's cache.
 //
-// Each writer appends to blocks of its own, one open block a bucket; nothing is shared and nothing is counted before.
-// A radix partition: Satish et al., "Fast sort on CPUs and GPUs", 2010.
+// Each writer appends to blocks of its own, one open block a bucket; nothing is counted before. A radix partition:
+// Satish et al., "Fast sort on CPUs and GPUs", 2010. Blocks of neighbouring buckets lie together, so that buckets that
+// have been used give their memory back while others wait.
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
+#include <mutex>
 #include <span>
 #include <vector>
 
@@ -46,24 +49,83 @@ class RowBuckets {
   std::vector<std::uint32_t> first_rows_;
 };
 
+/// Blocks of arcs for all writers, in slabs that each belong to one group of neighbouring buckets.
+template <typename ArcType>
+class ArcBlocks {
+ public:
+  static constexpr std::size_t kMostBlockArcs = 512;
+
+  /// `block_arcs`: a power of two, kMostBlockArcs at most.
+  ArcBlocks(std::size_t bucket_count, std::size_t group_count, std::size_t block_arcs, std::uint64_t expected_arcs)
+      : bucket_count_(bucket_count),
+        block_arcs_(block_arcs),
+        slab_arcs_(slab_size(expected_arcs / group_count, block_arcs)),
+        groups_(group_count) {
+    for (std::size_t bucket = 0; bucket < bucket_count; ++bucket) ++group_of(bucket).buckets_in_use;
+  }
+
+  std::size_t block_arcs() const { return block_arcs_; }
+
+  /// A fresh block for a bucket. Any thread may call it. Throws std::bad_alloc.
+  ArcType* take(std::size_t bucket) {
+    Group& group = group_of(bucket);
+    const std::lock_guard lock(group.mutex);
+    if (group.slabs.empty() || group.used == slab_arcs_) {
+      group.slabs.emplace_back(slab_arcs_);
+      group.used = 0;
+    }
+    ArcType* const block = group.slabs.back().data() + group.used;
+    group.used += block_arcs_;
+    return block;
+  }
+
+  /// The bucket's blocks are not used any more. Any thread may call it, once for a bucket.
+  void release(std::size_t bucket) {
+    Group& group = group_of(bucket);
+    if (--group.buckets_in_use == 0) group.slabs.clear();
+  }
+
+ private:
+  struct Group {
+    std::mutex mutex;
+    std::vector<HugeArray<ArcType>> slabs;
+    std::size_t used = 0;
+    std::atomic<std::size_t> buckets_in_use{0};
+  };
+
+  Group& group_of(std::size_t bucket) { return groups_[bucket * groups_.size() / bucket_count_]; }
+
+  // A group's last slab is half empty in the mean: one huge page where that wastes at most 1/8, else less than half of
+  // one, which is made of small pages.
+  static std::size_t slab_size(std::uint64_t group_arcs, std::size_t block_arcs) {
+    constexpr std::size_t kHugeSlabArcs = (std::size_t{2} << 20) / sizeof(ArcType) / kMostBlockArcs * kMostBlockArcs;
+    constexpr std::size_t kMostSmallSlabArcs = std::size_t{1} << 15;
+    if (group_arcs >= 4 * kHugeSlabArcs) return kHugeSlabArcs;
+    return std::clamp(std::bit_floor(static_cast<std::size_t>(group_arcs / 8)), block_arcs, kMostSmallSlabArcs);
+  }
+
+  std::size_t bucket_count_;
+  std::size_t block_arcs_;
+  std::size_t slab_arcs_;
+  std::vector<Group> groups_;
+};
+
 /// What the arcs of all writers are kept in. ArcType: PlainArc or WeightedArc.
 template <typename ArcType>
 class ArcBuckets {
  public:
   /// `expected_arcs`: about how many there will be; it sets the size of blocks.
   ArcBuckets(std::size_t bucket_count, unsigned writer_count, std::uint64_t expected_arcs)
-      : block_arcs_(block_size(bucket_count * writer_count, expected_arcs)) {
-    const std::uint64_t wanted = (expected_arcs / writer_count) + (bucket_count * block_arcs_);
-    const std::size_t slab_arcs = std::min(kMostSlabArcs, std::bit_ceil(std::max(wanted, block_arcs_)));
-    for (unsigned w = 0; w < writer_count; ++w) writers_.emplace_back(bucket_count, block_arcs_, slab_arcs);
+      : blocks_(bucket_count, std::min<std::size_t>(bucket_count, std::size_t{kGroupsPerThread} * writer_count),
+                block_size(bucket_count * writer_count, expected_arcs), expected_arcs) {
+    for (unsigned w = 0; w < writer_count; ++w) writers_.push_back(Writer(bucket_count, blocks_));
   }
+  ArcBuckets(const ArcBuckets&) = delete;
+  ArcBuckets& operator=(const ArcBuckets&) = delete;
 
   /// A thread's way to append arcs.
   class Writer {
    public:
-    Writer(std::size_t bucket_count, std::size_t block_arcs, std::size_t slab_arcs)
-        : block_arcs_(block_arcs), slab_arcs_(slab_arcs), open_(bucket_count), blocks_(bucket_count) {}
-
     /// Throws std::bad_alloc.
     void push(std::size_t bucket, const ArcType& arc) {
       Open& open = open_[bucket];
@@ -78,32 +140,27 @@ class ArcBuckets {
       ArcType* end = nullptr;
     };
 
+    Writer(std::size_t bucket_count, ArcBlocks<ArcType>& source)
+        : source_(&source), open_(bucket_count), blocks_(bucket_count) {}
+
     void renew(std::size_t bucket) {
-      if (slabs_.empty() || used_ == slab_arcs_) {
-        slabs_.emplace_back(slab_arcs_);
-        used_ = 0;
-      }
-      ArcType* const block = slabs_.back().data() + used_;
-      used_ += block_arcs_;
+      ArcType* const block = source_->take(bucket);
       blocks_[bucket].push_back(block);
-      open_[bucket] = {block, block + block_arcs_};
+      open_[bucket] = {block, block + source_->block_arcs()};
     }
 
-    std::size_t block_arcs_;
-    std::size_t slab_arcs_;
+    ArcBlocks<ArcType>* source_;
     std::vector<Open> open_;
     std::vector<std::vector<ArcType*>> blocks_;
-    std::vector<HugeArray<ArcType>> slabs_;
-    std::size_t used_ = 0;
   };
 
   Writer& writer(unsigned index) { return writers_[index]; }
 
-  /// Arcs in a bucket. REQUIRES, like for_each: no writer is at work.
+  /// Arcs in a bucket. REQUIRES, like for_each: no writer is at work, the bucket was not released.
   std::uint64_t size(std::size_t bucket) const {
     std::uint64_t arcs = 0;
     for (const Writer& writer : writers_) {
-      arcs += writer.blocks_[bucket].size() * block_arcs_;
+      arcs += writer.blocks_[bucket].size() * blocks_.block_arcs();
       arcs -= static_cast<std::uint64_t>(writer.open_[bucket].end - writer.open_[bucket].next);
     }
     return arcs;
@@ -115,24 +172,28 @@ class ArcBuckets {
     for (const Writer& writer : writers_) {
       const std::vector<ArcType*>& blocks = writer.blocks_[bucket];
       for (std::size_t b = 0; b < blocks.size(); ++b) {
-        const ArcType* const end = b + 1 == blocks.size() ? writer.open_[bucket].next : blocks[b] + block_arcs_;
+        const ArcType* const end =
+            b + 1 == blocks.size() ? writer.open_[bucket].next : blocks[b] + blocks_.block_arcs();
         for (const ArcType* arc = blocks[b]; arc != end; ++arc) visit(*arc);
       }
     }
   }
 
+  /// Gives up a bucket; its memory goes when all of its group are given up. Any thread may call it, once for a bucket.
+  void release(std::size_t bucket) { blocks_.release(bucket); }
+
  private:
-  // 2 MiB or 3 MiB.
-  static constexpr std::uint64_t kMostSlabArcs = std::uint64_t{1} << 18;
+  // As many threads as write use buckets afterwards, each a run of them: each frees a sixth of its run at a time.
+  static constexpr unsigned kGroupsPerThread = 6;
 
   // Open blocks are half empty in the mean: small enough to waste at most 1/32 of the memory.
   static std::size_t block_size(std::size_t open_blocks, std::uint64_t expected_arcs) {
     constexpr std::uint64_t kLeast = 16;
-    constexpr std::uint64_t kMost = 512;
+    constexpr std::uint64_t kMost = ArcBlocks<ArcType>::kMostBlockArcs;
     return std::bit_floor(std::clamp(expected_arcs / (16 * open_blocks), kLeast, kMost));
   }
 
-  std::size_t block_arcs_;
+  ArcBlocks<ArcType> blocks_;
   std::vector<Writer> writers_;
 };
 

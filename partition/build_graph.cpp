@@ -160,7 +160,7 @@ DistinctRows rows_of_edges(EdgeArrays&& edges, Ranking& ranking, bool directed, 
   edges.chunks.clear();
   ranking.rank = {};
   ranking.degrees = {};
-  return distinct_rows(buckets, arcs, workers);
+  return distinct_rows(buckets, std::move(arcs), workers);
 }
 
 // Degrees by rank after merging: in plus out.
@@ -182,6 +182,27 @@ bool is_ranking(const HugeArray<Node>& degrees, const HugeArray<OriginalNode>& o
   return true;
 }
 
+// Frees the arcs of rows that a worker has left behind, some huge pages at a time.
+class LeftRows {
+ public:
+  LeftRows(Rows& rows, ArcIndex begin) : rows_(rows), begin_(begin) {}
+
+  /// Arcs before `end` are not needed any more.
+  void leave(ArcIndex end) {
+    constexpr ArcIndex kStep = ArcIndex{1} << 21;
+    if (end - begin_ < kStep) return;
+    // Arrays are aligned: a page ends at every multiple of kStep, so none is kept for having been cut in two.
+    const ArcIndex last = end / kStep * kStep;
+    rows_.targets.forget(begin_, last);
+    if (!rows_.weights.empty()) rows_.weights.forget(begin_, last);
+    begin_ = last;
+  }
+
+ private:
+  Rows& rows_;
+  ArcIndex begin_;
+};
+
 // Step 4, only if merging changed the order of degrees: new ranks, and the rows once more by these.
 template <typename ArcType>
 DistinctRows reranked(DistinctRows&& old, const HugeArray<Node>& degrees, Ranking& ranking, bool directed,
@@ -189,12 +210,14 @@ DistinctRows reranked(DistinctRows&& old, const HugeArray<Node>& degrees, Rankin
   HugeArray<Node> by_node(degrees.size());
   for (std::size_t rank = 0; rank < degrees.size(); ++rank) by_node[ranking.original[rank]] = degrees[rank];
   const Ranking former = std::exchange(ranking, ranked_by(by_node));
+  old.incoming.clear();
   const auto new_rank = [&](Node rank) { return ranking.rank[former.original[rank]]; };
 
   const RowBuckets buckets(std::as_const(ranking.degrees).span(), kArcsPerBucket);
   ArcBuckets<ArcType> arcs(buckets.count(), workers, old.rows.targets.size() - old.merged);
   for_each_worker(workers, [&](unsigned worker) {
     auto& writer = arcs.writer(worker);
+    LeftRows left(old.rows, old.rows.offsets[old.first_rows[worker]]);
     for (Node row = old.first_rows[worker]; row < old.first_rows[worker + 1]; ++row) {
       const ArcIndex begin = old.rows.offsets[row];
       for (ArcIndex i = begin; i < begin + old.rows.kept[row]; ++i) {
@@ -202,12 +225,13 @@ DistinctRows reranked(DistinctRows&& old, const HugeArray<Node>& degrees, Rankin
         const auto arc = stored_arc<ArcType>(new_rank(row), new_rank(old.rows.targets[i]), directed, weight);
         writer.push(buckets.bucket_of(arc.row), arc);
       }
+      left.leave(begin);
     }
   });
   old = DistinctRows{};
   ranking.rank = {};
   ranking.degrees = {};
-  return distinct_rows(buckets, arcs, workers);
+  return distinct_rows(buckets, std::move(arcs), workers);
 }
 
 // Allocates rows of the given lengths.

@@ -7,9 +7,10 @@
 // (5) the rows of an undirected graph are mirrored: own arcs lead to lower ranks and stay where they are, reversed
 // arcs come from higher ranks and, row after row, in rising order, so that nothing is sorted twice.
 //
-// Memory: edges are freed while they are parted, arcs before rows are mirrored. The peak is 1.5 times the finished
-// arrays for an undirected graph and 3 times for a directed one (a little more: open blocks of the buckets). Counters
-// belong to one thread each; threads whose counters would take more than about the finished arrays are not used.
+// Memory: edges are freed while they are parted, arcs while they are placed into rows. The peak is 1.5 times the
+// finished arrays for an undirected graph and 2.3 times for a directed one (a little more: open blocks and slabs of the
+// buckets; duplicates count until they are merged). Counters belong to one thread each; threads whose counters would
+// take more than about the finished arrays are not used.
 #pragma once
 
 #include <cstddef>

@@ -81,7 +81,7 @@ std::vector<std::size_t> equal_runs(std::span<const ArcIndex> starts, unsigned w
 }  // namespace
 
 template <typename ArcType>
-DistinctRows distinct_rows(const RowBuckets& buckets, const ArcBuckets<ArcType>& arcs, unsigned workers) {
+DistinctRows distinct_rows(const RowBuckets& buckets, ArcBuckets<ArcType>&& arcs, unsigned workers) {
   const std::uint32_t row_count = buckets.last_row(buckets.count() - 1);
   std::vector<ArcIndex> starts{0};
   for (std::size_t b = 0; b < buckets.count(); ++b) starts.push_back(starts.back() + arcs.size(b));
@@ -101,14 +101,17 @@ DistinctRows distinct_rows(const RowBuckets& buckets, const ArcBuckets<ArcType>&
   std::vector<std::uint64_t> merged(workers);
   for_each_worker(workers, [&](unsigned worker) {
     BucketSorter<ArcType> sorter(result.rows, result.incoming[worker].span());
-    for (std::size_t b = runs[worker]; b < runs[worker + 1]; ++b) sorter.build(buckets, arcs, b, starts[b]);
+    for (std::size_t b = runs[worker]; b < runs[worker + 1]; ++b) {
+      sorter.build(buckets, arcs, b, starts[b]);
+      arcs.release(b);
+    }
     merged[worker] = sorter.merged();
   });
   result.merged = std::accumulate(merged.begin(), merged.end(), std::uint64_t{0});
   return result;
 }
 
-template DistinctRows distinct_rows(const RowBuckets&, const ArcBuckets<PlainArc>&, unsigned);
-template DistinctRows distinct_rows(const RowBuckets&, const ArcBuckets<WeightedArc>&, unsigned);
+template DistinctRows distinct_rows(const RowBuckets&, ArcBuckets<PlainArc>&&, unsigned);
+template DistinctRows distinct_rows(const RowBuckets&, ArcBuckets<WeightedArc>&&, unsigned);
 
 }  // namespace knotwork::partition

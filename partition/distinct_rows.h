@@ -34,11 +34,11 @@ struct DistinctRows {
 };
 
 /// Sorts the arcs of each row by target and merges equal ones (RowSorter). Targets are below `row_count`, the number
-/// of rows in `buckets`. The result depends on `workers` in first_rows and incoming only.
+/// of rows in `buckets`. Frees `arcs` on the way. The result depends on `workers` in first_rows and incoming only.
 template <typename ArcType>
-DistinctRows distinct_rows(const RowBuckets& buckets, const ArcBuckets<ArcType>& arcs, unsigned workers);
+DistinctRows distinct_rows(const RowBuckets& buckets, ArcBuckets<ArcType>&& arcs, unsigned workers);
 
-extern template DistinctRows distinct_rows(const RowBuckets&, const ArcBuckets<PlainArc>&, unsigned);
-extern template DistinctRows distinct_rows(const RowBuckets&, const ArcBuckets<WeightedArc>&, unsigned);
+extern template DistinctRows distinct_rows(const RowBuckets&, ArcBuckets<PlainArc>&&, unsigned);
+extern template DistinctRows distinct_rows(const RowBuckets&, ArcBuckets<WeightedArc>&&, unsigned);
 
 }  // namespace knotwork::partition

@@ -47,4 +47,10 @@ void unmap_huge_pages(void* address, std::size_t bytes) noexcept {
   munmap(address, mapped_bytes(bytes));
 }
 
+void forget_huge_pages(void* begin, void* end) noexcept {
+  const std::size_t first = rounded_up(reinterpret_cast<std::size_t>(begin), kHugePageBytes);
+  const std::size_t last = reinterpret_cast<std::size_t>(end) / kHugePageBytes * kHugePageBytes;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
+
 }  // namespace knotwork::partition

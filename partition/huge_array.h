@@ -15,6 +15,9 @@ void* map_huge_pages(std::size_t bytes);
 /// Unmaps what map_huge_pages returned for the same `bytes`.
 void unmap_huge_pages(void* address, std::size_t bytes) noexcept;
 
+/// Gives the huge pages that lie wholly in [begin, end) of such memory back to the kernel; they read as zeros then.
+void forget_huge_pages(void* begin, void* end) noexcept;
+
 template <typename T>
 class HugeArray {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -41,6 +44,9 @@ class HugeArray {
 
   /// Forgets the elements from `size` on; their memory stays. REQUIRES: size <= size().
   void shrink(std::size_t size) { size_ = size; }
+
+  /// Gives back what memory it can of the elements [begin, end), whose values are not needed any more.
+  void forget(std::size_t begin, std::size_t end) { forget_huge_pages(data_ + begin, data_ + end); }
 
   T* data() { return data_; }
   const T* data() const { return data_; }

@@ -81,7 +81,8 @@ struct NamedGraph {
 /// Reads the graph at `path` ("-": standard input) as one part.
 ///
 /// Memory: the file is never held as a whole; integer ids peak below 2 times the finished arrays of an undirected graph
-/// and at about 3 times those of a directed one (plus the dictionary and some megabytes for each thread).
+/// and below 3 times those of a directed one (plus the dictionary and some megabytes for each thread; each duplicate of
+/// an edge adds 12 bytes at most).
 /// Throws InputError, one line `file:line: found …, expected …`, for anything wrong with the input: no such file, a
 /// folder, no permission, no edges, lines of one field, weights that are no numbers, negative, NaN or infinite, binary
 /// data, compressed data that is damaged or cut off, too many nodes. SystemError if reading fails on the way.

@@ -4,7 +4,8 @@
 // as text to a file in the folder for temporary files. The finished graph is checked against counts that the generator
 // took itself (edges, degrees, the sum over arcs of a hash of their ends) before any figure is printed.
 //
-//   bench_read [SCALE [EDGE_FACTOR [THREADS [REPEATS]]]]      default 20 15 2 3
+//   bench_read [--directed] [SCALE [EDGE_FACTOR [THREADS [REPEATS]]]]      default 20 15 2 3
+// --directed: lines are arcs, as the generator drew them; the CSR is then half as large.
 // The seconds of processor time stand beside the elapsed ones, for machines that do other work at the same time.
 //
 // Not a Google Benchmark program: peak memory belongs to a process, so each repeat runs in a child of its own.
@@ -41,7 +42,7 @@ std::uint64_t arc_hash(std::uint64_t source, std::uint64_t target) {
   return hash ^ (hash >> 31);
 }
 
-std::uint64_t rmat_edge(std::uint32_t edge, unsigned scale) {
+std::uint64_t rmat_arc(std::uint32_t edge, unsigned scale) {
   std::uint64_t source = 0;
   std::uint64_t target = 0;
   for (unsigned level = 0; level < scale; level += 4) {
@@ -53,15 +54,22 @@ std::uint64_t rmat_edge(std::uint32_t edge, unsigned scale) {
       target = target * 2 + quadrant % 2;
     }
   }
-  return source < target ? source << 32 | target : target << 32 | source;
+  return source << 32 | target;
+}
+
+// An undirected edge has its lesser end first.
+std::uint64_t rmat_edge(std::uint32_t edge, unsigned scale, bool directed) {
+  const std::uint64_t arc = rmat_arc(edge, scale);
+  const std::uint64_t reversed = arc << 32 | arc >> 32;
+  return directed ? arc : std::min(arc, reversed);
 }
 
 // Writes the distinct edges in a random order (that of a hash), as downloaded files often are.
-Expected write_rmat(const std::string& path, unsigned scale, std::uint32_t edge_factor) {
+Expected write_rmat(const std::string& path, unsigned scale, std::uint32_t edge_factor, bool directed) {
   const std::uint32_t drawn = edge_factor << scale;
   std::vector<std::uint64_t> edges(drawn);
 #pragma omp parallel for
-  for (std::uint32_t i = 0; i < drawn; ++i) edges[i] = rmat_edge(i, scale);
+  for (std::uint32_t i = 0; i < drawn; ++i) edges[i] = rmat_edge(i, scale, directed);
   std::erase_if(edges, [](std::uint64_t edge) { return edge >> 32 == (edge & 0xffffffffU); });
   std::sort(edges.begin(), edges.end());
   edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
@@ -79,7 +87,7 @@ Expected write_rmat(const std::string& path, unsigned scale, std::uint32_t edge_
     const std::uint64_t target = edge & 0xffffffffU;
     text += std::to_string(source) + '\t' + std::to_string(target) + '\n';
     seen[source] = seen[target] = true;
-    expected.hash += arc_hash(source, target) + arc_hash(target, source);
+    expected.hash += arc_hash(source, target) + (directed ? 0 : arc_hash(target, source));
     if (text.size() > (1U << 20)) {
       expected.bytes += text.size();
       file << text;
@@ -106,17 +114,19 @@ bool is_right(const NamedGraph& read, const Expected& expected) {
     std::from_chars(text.data(), text.data() + text.size(), name[node]);
   }
   std::uint64_t hash = 0;
+  std::vector<std::uint64_t> ends(name.size());
   for (GlobalNode node = 0; node < name.size(); ++node) {
     GlobalNode last = kInvalidNode;
     for (const GlobalNode target : read.graph.neighbours(node)) {
       if (last != kInvalidNode && target <= last) return false;
       last = target;
       hash += arc_hash(name[node], name[target]);
+      ++ends[node];
+      ++ends[target];
     }
-    if (node > 0 && read.graph.degree(node) > read.graph.degree(node - 1)) return false;
   }
-  return hash == expected.hash && read.graph.summary().edge_count() == expected.edges &&
-         read.graph.summary().node_count == expected.nodes;
+  return std::is_sorted(ends.rbegin(), ends.rend()) && hash == expected.hash &&
+         read.graph.summary().edge_count() == expected.edges && read.graph.summary().node_count == expected.nodes;
 }
 
 double peak_bytes() {
@@ -135,9 +145,9 @@ double processor_seconds() {
 }
 
 // One repeat, in the child: prints its figures and returns the exit code.
-int measure(const std::string& path, const Expected& expected, unsigned threads) {
+int measure(const std::string& path, const Expected& expected, unsigned threads, bool directed) {
   const double before = peak_bytes();
-  const NamedGraph read = read_graph(path, {.threads = threads});
+  const NamedGraph read = read_graph(path, {.directed = directed, .threads = threads});
   const double peak = peak_bytes();  // before the check
   const double processor = processor_seconds();
   if (!is_right(read, expected)) {
@@ -174,22 +184,28 @@ int run_child(const std::string& self, const std::vector<std::string>& arguments
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc == 8 && std::strcmp(argv[1], "--child") == 0) {
+  if (argc == 9 && std::strcmp(argv[1], "--child") == 0) {
     const auto number = [&](int i) { return std::strtoull(argv[i], nullptr, 10); };
-    return measure(argv[2], {number(3), number(4), number(5), number(6)}, static_cast<unsigned>(number(7)));
+    return measure(argv[2], {number(3), number(4), number(5), number(6)}, static_cast<unsigned>(number(7)),
+                   number(8) != 0);
+  }
+  const bool directed = argc > 1 && std::strcmp(argv[1], "--directed") == 0;
+  if (directed) {
+    ++argv;
+    --argc;
   }
   const unsigned scale = argument(argc, argv, 1, 20);
   const std::string path = (std::filesystem::temp_directory_path() / "bench_read.edges").string();
-  const Expected expected = write_rmat(path, scale, argument(argc, argv, 2, 15));
-  std::printf("R-MAT scale %u: %llu edges, %.1f MB of text\n", scale, static_cast<unsigned long long>(expected.edges),
-              static_cast<double>(expected.bytes) / 1e6);
+  const Expected expected = write_rmat(path, scale, argument(argc, argv, 2, 15), directed);
+  std::printf("R-MAT scale %u%s: %llu edges, %.1f MB of text\n", scale, directed ? ", directed" : "",
+              static_cast<unsigned long long>(expected.edges), static_cast<double>(expected.bytes) / 1e6);
   std::fflush(stdout);
   const std::string self = std::filesystem::read_symlink("/proc/self/exe").string();
   int result = 0;
   for (unsigned repeat = 0; repeat < argument(argc, argv, 4, 3) && result == 0; ++repeat) {
     result = run_child(self, {self, "--child", path, std::to_string(expected.bytes), std::to_string(expected.edges),
                               std::to_string(expected.nodes), std::to_string(expected.hash),
-                              std::to_string(argument(argc, argv, 3, 2))});
+                              std::to_string(argument(argc, argv, 3, 2)), std::to_string(directed ? 1 : 0)});
   }
   std::filesystem::remove(path);
   return result;

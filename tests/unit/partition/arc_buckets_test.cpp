@@ -135,7 +135,7 @@ void compare_rows(unsigned workers) {
       ++pushed;
     }
   }
-  const DistinctRows distinct = distinct_rows(buckets, arcs, workers);
+  const DistinctRows distinct = distinct_rows(buckets, std::move(arcs), workers);
   expect_rows(distinct, plain);
   std::uint64_t kept = 0;
   for (const auto& [row, targets] : plain) kept += targets.size();
@@ -163,6 +163,15 @@ TEST(HugeArrayTest, shrinks_and_moves_without_losing_elements) {
   EXPECT_EQ(moved[9], 7U);
   moved = std::move(array);
   EXPECT_EQ(moved.size(), 3U);
+}
+
+TEST(HugeArrayTest, forgets_nothing_outside_the_range) {
+  HugeArray<std::uint32_t> array(2000000);
+  std::fill(array.begin(), array.end(), 1U);
+  array.forget(3, 4);
+  array.forget(100, 1500000);
+  EXPECT_EQ(std::count(array.begin(), array.begin() + 100, 1U), 100);
+  EXPECT_EQ(std::count(array.begin() + 1500000, array.end(), 1U), 500000);
 }
 
 }  // namespace
