@@ -104,8 +104,11 @@ void LineTrainer::begin_star(std::span<const RowPointer> contexts, RowPointer ce
 }
 
 void LineTrainer::step(std::size_t context_count, float learning_rate) {
-  const WindowRows rows = {std::span(contexts_).first(context_count), targets_,
-                           std::span(context_accumulators_).first(adagrad_ ? context_count : 0), target_accumulators_};
+  const WindowRows rows = {.contexts = std::span(contexts_).first(context_count),
+                           .targets = targets_,
+                           .context_accumulators = std::span(context_accumulators_).first(adagrad_ ? context_count : 0),
+                           .target_accumulators = target_accumulators_,
+                           .at_once = true};
   WindowLoss loss;
   WindowLoss* asked = nullptr;
   if (options_.loss_interval != 0 && --stars_to_loss_ == 0) {

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::uint32_t kMaxWindow = 256;
 constexpr std::uint32_t kMaxNegatives = 256;
+constexpr std::uint32_t kMaxWindowsPerDraw = 256;
 constexpr std::uint32_t kMaxDim = 1U << 16;
 
 void require(bool good, const std::string& option, const std::string& found, const std::string& expected) {
@@ -37,6 +38,7 @@ void check_options(const SkipGramOptions& options) {
   in_range("dim", options.dim, 1, kMaxDim);
   in_range("window", options.window, 1, kMaxWindow);
   in_range("negatives", options.negatives, 0, kMaxNegatives);
+  in_range("windows per draw", options.windows_per_draw, 1, kMaxWindowsPerDraw);
   require(options.subsample >= 0.0 && options.subsample < 1.0, "subsample", std::to_string(options.subsample),
           "a number from 0 up to 1");
   require(options.learning_rate > 0.0F && std::isfinite(options.learning_rate), "learning rate",
@@ -62,10 +64,10 @@ SkipGramTrainer::SkipGramTrainer(const SkipGramOptions& options)
       contexts_(2 * std::size_t{options.window}),
       context_accumulators_(adagrad_ ? contexts_.size() : 0),
       windows_to_loss_(options.loss_interval) {
-  for (PlannedWindow& window : planned_) {
-    window.bits.resize((2 * std::size_t{options.negatives} + 3) / 4 * 4);
-    window.targets.resize(1 + std::size_t{options.negatives});
-    window.accumulators.resize(adagrad_ ? window.targets.size() : 0);
+  for (Draw& draw : planned_) {
+    draw.bits.resize((2 * std::size_t{options.negatives} + 3) / 4 * 4);
+    draw.targets.resize(1 + std::size_t{options.negatives});
+    draw.accumulators.resize(adagrad_ ? draw.targets.size() : 0);
   }
 }
 
@@ -82,12 +84,12 @@ void SkipGramTrainer::begin_walk(const WalkRows& rows, WalkKey key) {
   }
   const std::size_t first = std::min<std::size_t>(rows.inputs.size(), options_.window + std::size_t{2});
   for (std::size_t i = 0; i < first; ++i) prefetch_row(rows.inputs[i]);
+  prefetch_row(rows.outputs[0]);
 }
 
-void SkipGramTrainer::draw_words(WalkKey key, std::uint32_t position, std::vector<std::uint32_t>& bits) const {
+void SkipGramTrainer::draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const {
   for (std::uint32_t i = 0; i < bits.size(); i += 4) {
-    const RandomBlock block =
-        random_block(options_.seed, RandomPurpose::kNegative, key.start, key.walk, position, i / 4);
+    const RandomBlock block = random_block(options_.seed, RandomPurpose::kNegative, key.start, key.walk, draw, i / 4);
     std::copy(block.begin(), block.end(), bits.begin() + i);
   }
 }
@@ -98,6 +100,7 @@ void SkipGramTrainer::prefetch_row(const float* row) const {
 
 void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position, float learning_rate) {
   const auto length = static_cast<std::uint32_t>(rows.inputs.size());
+  if (position + 1 < length) upcoming_.push_back(rows.outputs[position + 1]);
   // The row that enters the widest possible window two positions later.
   const std::uint32_t entering = position + options_.window + 2;
   if (entering < length) upcoming_.push_back(rows.inputs[entering]);
@@ -111,9 +114,11 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
     if (adagrad_) context_accumulators_[count] = rows.input_accumulators[i];
     contexts_[count++] = rows.inputs[i];
   }
-  const PlannedWindow& window = planned(position);
-  const WindowRows window_rows = {std::span(contexts_).first(count), window.targets,
-                                  std::span(context_accumulators_).first(adagrad_ ? count : 0), window.accumulators,
+  Draw& draw = planned(position / options_.windows_per_draw);
+  draw.targets[0] = rows.outputs[position];
+  if (adagrad_) draw.accumulators[0] = rows.output_accumulators[position];
+  const WindowRows window_rows = {std::span(contexts_).first(count), draw.targets,
+                                  std::span(context_accumulators_).first(adagrad_ ? count : 0), draw.accumulators,
                                   upcoming_};
   WindowLoss loss;
   WindowLoss* asked = nullptr;
@@ -131,15 +136,8 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
 void SkipGramTrainer::step(const WindowRows& window, float learning_rate, WindowLoss* loss) {
   if (adagrad_) {
     adagrad_window_step(window, learning_rate, scratch_, loss);
-    return;
-  }
-  const std::size_t count = window.contexts.size();
-  const std::size_t most = options_.contexts_per_step == 0 ? count : options_.contexts_per_step;
-  for (std::size_t first = 0; first < count; first += most) {
-    WindowRows part = window;
-    part.contexts = window.contexts.subspan(first, std::min(most, count - first));
-    if (first > 0) part.upcoming = {};  // asked for once
-    sgd_window_step(part, learning_rate, scratch_, loss);
+  } else {
+    sgd_window_step(window, learning_rate, scratch_, loss);
   }
 }
 

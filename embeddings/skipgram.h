@@ -37,10 +37,8 @@ struct SkipGramOptions {
   std::uint32_t window = 10;
   /// Negatives of a window, 0 .. 256. With 0 nothing keeps vectors apart: for tests only.
   std::uint32_t negatives = 5;
-  /// SGD: contexts of a window that make one step, in the window's order; 0: all at once. word2vec steps once a pair,
-  /// so that a row hears of its own change before the next pair. 2 learns as well as that (docs/benchmarks.md); larger
-  /// steps are faster and overshoot on hubs. AdaGrad and LINE always step by whole windows and stars.
-  std::uint32_t contexts_per_step = 2;
+  /// Consecutive windows of a walk that share one draw of negatives, 1 .. 256.
+  std::uint32_t windows_per_draw = 1;
   /// Threshold t of word2vec's subsampling of frequent nodes (keep_probabilities); 0: keep all. 1e-3 .. 1e-5 are usual.
   double subsample = 0.0;
   /// Falls linearly to min_learning_rate. 0.025 suits SGD, about 0.1 AdaGrad.
@@ -48,7 +46,7 @@ struct SkipGramOptions {
   float min_learning_rate = 1e-4F;
   Optimizer optimizer = Optimizer::kSgd;
   /// The loss is taken from every n-th window; 0: never.
-  std::uint32_t loss_interval = 32;
+  std::uint32_t loss_interval = 128;
   std::uint64_t seed = 1;
 };
 
@@ -143,12 +141,16 @@ class SkipGramTrainer {
     begin_walk(rows, key);
     draw_bits(key, 0, negatives);
     draw_bits(key, 1, negatives);
-    draw_targets(rows, 0, negatives);
+    draw_negatives(0, negatives);
+    const std::uint32_t sharing = options_.windows_per_draw;
     for (std::uint32_t position = 0; position < rows.inputs.size(); ++position) {
-      // Two windows ahead for the sampler's own memory, one ahead for rows: memory answers while a window is trained.
       upcoming_.clear();
-      if (position + 1 < rows.inputs.size()) draw_targets(rows, position + 1, negatives);
-      if (position + 2 < rows.inputs.size()) draw_bits(key, position + 2, negatives);
+      if (position % sharing == 0) {
+        // Two draws ahead for the sampler's own memory, one ahead for rows: memory answers while windows are trained.
+        const std::uint32_t draw = position / sharing;
+        draw_negatives(draw + 1, negatives);
+        draw_bits(key, draw + 2, negatives);
+      }
       train_window(rows, position, learning_rate);
     }
   }
@@ -159,37 +161,34 @@ class SkipGramTrainer {
   TrainingCounters take_counters();
 
  private:
-  // Targets of a window that is yet to be trained, and the random bits that its negatives come from.
-  struct PlannedWindow {
+  // The targets of consecutive windows, the centre's place first, and the random bits that their negatives come from.
+  struct Draw {
     std::vector<std::uint32_t> bits;
     std::vector<float*> targets;
     std::vector<float*> accumulators;
   };
 
   void begin_walk(const WalkRows& rows, WalkKey key);
-  void draw_words(WalkKey key, std::uint32_t position, std::vector<std::uint32_t>& bits) const;
+  void draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const;
   void train_window(const WalkRows& rows, std::uint32_t position, float learning_rate);
   void step(const WindowRows& window, float learning_rate, WindowLoss* loss);
   void prefetch_row(const float* row) const;
-  PlannedWindow& planned(std::uint32_t position) { return planned_[position % planned_.size()]; }
+  Draw& planned(std::uint32_t draw) { return planned_[draw % planned_.size()]; }
 
   template <NegativeSource Negatives>
-  void draw_bits(WalkKey key, std::uint32_t position, const Negatives& negatives) {
-    std::vector<std::uint32_t>& bits = planned(position).bits;
-    draw_words(key, position, bits);
+  void draw_bits(WalkKey key, std::uint32_t draw, const Negatives& negatives) {
+    std::vector<std::uint32_t>& bits = planned(draw).bits;
+    draw_words(key, draw, bits);
     for (std::uint32_t k = 0; k < options_.negatives; ++k) negatives.prefetch(bits[2 * k]);
   }
 
   template <NegativeSource Negatives>
-  void draw_targets(const WalkRows& rows, std::uint32_t position, const Negatives& negatives) {
-    PlannedWindow& window = planned(position);
-    window.targets[0] = rows.outputs[position];
-    if (adagrad_) window.accumulators[0] = rows.output_accumulators[position];
-    upcoming_.push_back(window.targets[0]);
+  void draw_negatives(std::uint32_t draw, const Negatives& negatives) {
+    Draw& to = planned(draw);
     for (std::uint32_t k = 0; k < options_.negatives; ++k) {
-      const RowPointer row = negatives.row(window.bits[2 * k], window.bits[2 * k + 1]);
-      window.targets[k + 1] = row.values;
-      if (adagrad_) window.accumulators[k + 1] = row.accumulator;
+      const RowPointer row = negatives.row(to.bits[2 * k], to.bits[2 * k + 1]);
+      to.targets[k + 1] = row.values;
+      if (adagrad_) to.accumulators[k + 1] = row.accumulator;
       upcoming_.push_back(row.values);
     }
   }
@@ -198,11 +197,11 @@ class SkipGramTrainer {
   bool adagrad_;
   std::size_t row_lines_;  // cache lines of a row
   WindowScratch scratch_;
-  std::array<PlannedWindow, 3> planned_;
+  std::array<Draw, 3> planned_;
   std::vector<std::uint32_t> window_bits_;
   std::vector<float*> contexts_;
   std::vector<float*> context_accumulators_;
-  std::vector<const float*> upcoming_;  // rows of the next window that are not in this one
+  std::vector<const float*> upcoming_;  // output rows of coming windows
   std::uint32_t windows_to_loss_ = 0;
   TrainingCounters counters_;
 };

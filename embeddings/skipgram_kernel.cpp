@@ -1,12 +1,13 @@
 // The window step in SIMD, compiled once for every instruction set and chosen at run time (Highway).
 //
 // Work for a window, at C contexts, T targets and d columns: logits C*T*d FMAs, both updates 2*C*T*d FMAs. Blocks are
-// sized for 16 vector registers: logits hold 4 contexts x 3 targets in 12 accumulators (7 loads feed 12 FMAs);
-// the update holds T <= 6 targets and their T accumulators for one vector of columns while it runs down the contexts,
-// so that every broadcast error serves two FMAs and every row is read and written once.
+// sized for 16 vector registers: logits hold 2 contexts x 6 targets in 12 accumulators (8 loads feed 12 FMAs); the
+// update holds T <= 6 targets for one vector of columns while it runs down the contexts, so that every broadcast error
+// serves two FMAs and every row is read and written once.
 #include "embeddings/skipgram_kernel.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -29,6 +30,9 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Window = WindowScratch::Window;
 using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
+using Errors = hn::CappedTag<float, 8>;  // over targets; WindowScratch pads them to eight
+using ErrorVector = hn::Vec<Errors>;
+constexpr std::size_t kFewPitch = 8;  // WindowScratch's error_pitch of up to six targets
 
 // Stores the sums of all lanes of four vectors at out[0 .. 3], by transposing additions rather than one horizontal sum
 // at a time.
@@ -59,194 +63,218 @@ HWY_INLINE void store_sums(FloatVector a, FloatVector b, FloatVector c, FloatVec
   const auto ce = hn::BitCast(wide, hn::Add(hn::InterleaveLower(d, c, e), hn::InterleaveUpper(d, c, e)));
   const auto low = hn::BitCast(d, hn::InterleaveLower(wide, ab, ce));
   const auto high = hn::BitCast(d, hn::InterleaveUpper(wide, ab, ce));
-  hn::Store(sum_blocks(d, hn::Add(low, high)), hn::FixedTag<float, 4>(), out);
+  hn::StoreU(sum_blocks(d, hn::Add(low, high)), hn::FixedTag<float, 4>(), out);
 }
 #endif
 
-// Dot products of kContexts x kTargets rows. Writes four logits (zeros beyond kContexts) at logits[t * error_pitch].
-template <std::size_t kContexts, std::size_t kTargets>
-HWY_INLINE void logit_block(float* const* contexts, float* const* targets, std::size_t stride, float* logits,
-                            std::size_t error_pitch) {
-  const Floats d;
-  FloatVector sums[4][kTargets];
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i) {
+template <std::size_t kCount>
+HWY_INLINE std::array<float*, kCount> rows_of(float* const* rows) {
+  std::array<float*, kCount> copies;
 #pragma GCC unroll 8
-    for (std::size_t j = 0; j < kTargets; ++j) sums[i][j] = hn::Zero(d);
+  for (std::size_t i = 0; i < kCount; ++i) copies[i] = rows[i];
+  return copies;
+}
+
+// Dot products of kContexts contexts from `context` on with kTargets targets from `target` on. Writes up to three
+// numbers of no meaning behind those of each context.
+template <std::size_t kContexts, std::size_t kTargets>
+HWY_INLINE void logit_block(const Window& window, std::size_t context, std::size_t target) {
+  const Floats d;
+  constexpr std::size_t kPadded = (kTargets + 3) / 4 * 4;
+  const auto contexts = rows_of<kContexts>(window.rows.contexts.data() + context);
+  const auto targets = rows_of<kTargets>(window.rows.targets.data() + target);
+  const std::size_t stride = window.stride;
+  FloatVector sums[kContexts][kPadded];
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kContexts; ++i) {
+#pragma GCC unroll 8
+    for (std::size_t j = 0; j < kPadded; ++j) sums[i][j] = hn::Zero(d);
   }
   for (std::size_t column = 0; column < stride; column += hn::Lanes(d)) {
-    FloatVector outputs[kTargets];
-#pragma GCC unroll 8
-    for (std::size_t j = 0; j < kTargets; ++j) outputs[j] = hn::Load(d, targets[j] + column);
+    FloatVector inputs[kContexts];
 #pragma GCC unroll 4
-    for (std::size_t i = 0; i < kContexts; ++i) {
-      const FloatVector input = hn::Load(d, contexts[i] + column);
+    for (std::size_t i = 0; i < kContexts; ++i) inputs[i] = hn::Load(d, contexts[i] + column);
 #pragma GCC unroll 8
-      for (std::size_t j = 0; j < kTargets; ++j) sums[i][j] = hn::MulAdd(input, outputs[j], sums[i][j]);
+    for (std::size_t j = 0; j < kTargets; ++j) {
+      const FloatVector output = hn::Load(d, targets[j] + column);
+#pragma GCC unroll 4
+      for (std::size_t i = 0; i < kContexts; ++i) sums[i][j] = hn::MulAdd(inputs[i], output, sums[i][j]);
     }
   }
+#pragma GCC unroll 4
+  for (std::size_t i = 0; i < kContexts; ++i) {
+    float* const logits = window.errors + (context + i) * window.error_pitch + target;
 #pragma GCC unroll 8
-  for (std::size_t j = 0; j < kTargets; ++j) {
-    store_sums(sums[0][j], sums[1][j], sums[2][j], sums[3][j], logits + j * error_pitch);
+    for (std::size_t j = 0; j < kPadded; j += 4) {
+      store_sums(sums[i][j], sums[i][j + 1], sums[i][j + 2], sums[i][j + 3], logits + j);
+    }
   }
 }
 
-// All targets against kContexts contexts, kBlock targets at a time.
-template <std::size_t kContexts, std::size_t kBlock>
+// All targets, in order, since a block writes beyond its own.
+template <std::size_t kContexts>
 HWY_INLINE void logit_rows(const Window& window, std::size_t context) {
-  float* const* contexts = window.contexts.data() + context;
-  float* const* targets = window.targets.data();
-  float* logits = window.errors + context;
-  const std::size_t pitch = window.error_pitch;
+  const std::size_t count = window.rows.targets.size();
   std::size_t t = 0;
-  for (; t + kBlock <= window.target_count; t += kBlock) {
-    logit_block<kContexts, kBlock>(contexts, targets + t, window.stride, logits + t * pitch, pitch);
-  }
-  for (; t + 2 <= window.target_count; t += 2) {
-    logit_block<kContexts, 2>(contexts, targets + t, window.stride, logits + t * pitch, pitch);
-  }
-  if (t < window.target_count) {
-    logit_block<kContexts, 1>(contexts, targets + t, window.stride, logits + t * pitch, pitch);
-  }
+  for (; t + 6 <= count; t += 6) logit_block<kContexts, 6>(window, context, t);
+  for (; t + 3 <= count; t += 3) logit_block<kContexts, 3>(window, context, t);
+  for (; t < count; ++t) logit_block<kContexts, 1>(window, context, t);
 }
 
 void compute_logits(const Window& window) {
-  std::size_t c = 0;
-  for (; c + 4 <= window.context_count; c += 4) logit_rows<4, 3>(window, c);
-  switch (window.context_count - c) {
-    case 3:
-      logit_rows<3, 3>(window, c);
-      break;
-    case 2:
-      logit_rows<2, 6>(window, c);
-      break;
-    case 1:
-      logit_rows<1, 6>(window, c);
-      break;
-    default:
-      break;
-  }
+  const std::size_t count = window.rows.contexts.size();
+  for (std::size_t c = 0; c + 2 <= count; c += 2) logit_rows<2>(window, c);
+  if (count % 2 == 1) logit_rows<1>(window, count - 1);
+}
+
+// 1 / (1 + exp(-x)) within 1.3e-4, by Lambert's continued fraction of tanh(x / 2). Exactly 0 or 1 from +-9 on: a pair
+// that is right must come to rest, since an error that never ends lets rows that meet often grow without end.
+HWY_INLINE ErrorVector sigmoid(ErrorVector x) {
+  const Errors d;
+  const ErrorVector half = hn::Set(d, 0.5F);
+  const ErrorVector y = hn::Clamp(hn::Mul(half, x), hn::Set(d, -4.5F), hn::Set(d, 4.5F));
+  const ErrorVector square = hn::Mul(y, y);
+  const ErrorVector above = hn::MulAdd(hn::MulAdd(hn::Add(square, hn::Set(d, 378.0F)), square, hn::Set(d, 17325.0F)),
+                                       square, hn::Set(d, 135135.0F));
+  const ErrorVector below =
+      hn::MulAdd(hn::MulAdd(hn::MulAdd(hn::Set(d, 28.0F), square, hn::Set(d, 3150.0F)), square, hn::Set(d, 62370.0F)),
+                 square, hn::Set(d, 135135.0F));
+  const ErrorVector inner = hn::MulAdd(hn::Mul(half, y), hn::Div(above, below), half);
+  const ErrorVector outer = hn::IfThenElseZero(hn::Gt(x, hn::Zero(d)), hn::Set(d, 1.0F));
+  return hn::IfThenElse(hn::Lt(hn::Abs(x), hn::Set(d, 9.0F)), inner, outer);
 }
 
 // The loss of eq. 4 (header) from the logits, in double precision: it is asked for once in many windows.
 void add_loss(const Window& window, WindowLoss& loss) {
-  for (std::size_t t = 0; t < window.target_count; ++t) {
-    for (std::size_t c = 0; c < window.context_count; ++c) {
-      const double logit = window.errors[t * window.error_pitch + c];
+  for (std::size_t c = 0; c < window.rows.contexts.size(); ++c) {
+    const double count = window.rows.at_once ? window.context_counts[c] : 1.0;
+    loss.pairs += static_cast<std::uint64_t>(count);
+    for (std::size_t t = 0; t < window.rows.targets.size(); ++t) {
+      if (window.rates[t] == 0.0F) continue;
+      const double logit = window.errors[c * window.error_pitch + t];
       const double wrong = t == 0 ? -logit : logit;  // -log s(-wrong) = log(1 + exp(wrong))
-      const double pair = std::max(wrong, 0.0) + std::log1p(std::exp(-std::abs(wrong)));
-      loss.sum += pair * static_cast<double>(window.context_counts[c] * window.target_counts[t]);
-    }
-  }
-  for (std::size_t c = 0; c < window.context_count; ++c) {
-    loss.pairs += static_cast<std::uint64_t>(window.context_counts[c]);
-  }
-}
-
-// Turns logits into rate * (label - sigmoid(logit)), times how often the pair occurs.
-void logits_to_errors(const Window& window, float rate) {
-  const Floats d;
-  const FloatVector one = hn::Set(d, 1.0F);
-  const FloatVector minus_rate = hn::Set(d, -rate);
-  const FloatVector largest = hn::Set(d, 80.0F);  // keeps the exponential finite; the sigmoid is 0 long before
-  const std::size_t size = window.target_count * window.error_pitch;
-  for (std::size_t i = 0; i < size; i += hn::Lanes(d)) {
-    const FloatVector logit = hn::Load(d, window.errors + i);
-    const FloatVector power = hn::Exp(d, hn::Min(hn::Neg(logit), largest));
-    hn::Store(hn::Div(minus_rate, hn::Add(one, power)), d, window.errors + i);
-  }
-  for (std::size_t c = 0; c < window.context_count; ++c) window.errors[c] += rate;
-  if (!window.repeated) return;
-  for (std::size_t t = 0; t < window.target_count; ++t) {
-    float* errors = window.errors + t * window.error_pitch;
-    for (std::size_t c = 0; c < window.context_count; ++c) {
-      errors[c] *= window.context_counts[c] * window.target_counts[t];
+      const double times = count * window.rates[t] / window.rates[0];
+      loss.sum += times * (std::max(wrong, 0.0) + std::log1p(std::exp(-std::abs(wrong))));
     }
   }
 }
 
-// Both updates for at most six targets, one vector of columns at a time.
-template <std::size_t kTargets>
-HWY_INLINE void update_few(const Window& window) {
-  const Floats d;
-  const float* const errors = window.errors;
-  const std::size_t pitch = window.error_pitch;
-  float* const* const contexts = window.contexts.data();
-  float* const* const targets = window.targets.data();
-  const std::size_t context_count = window.context_count;
-  for (std::size_t column = 0; column < window.stride; column += hn::Lanes(d)) {
-    if (column % 16 == 0) {  // one cache line of each, in the shade of the arithmetic
-      for (const float* const row : window.upcoming) __builtin_prefetch(row + column, 1);
+// Turns logits into rate * (label - sigmoid(logit)).
+void logits_to_errors(const Window& window) {
+  const Errors d;
+  for (std::size_t t = 0; t < window.error_pitch; t += hn::Lanes(d)) {
+    const ErrorVector rates = hn::Load(d, window.rates + t);
+    const ErrorVector label_rates = hn::Load(d, window.label_rates + t);
+    float* errors = window.errors + t;
+    for (std::size_t c = 0; c < window.rows.contexts.size(); ++c, errors += window.error_pitch) {
+      hn::Store(hn::NegMulAdd(rates, sigmoid(hn::Load(d, errors)), label_rates), d, errors);
     }
+  }
+  if (!window.rows.at_once) return;
+  for (std::size_t c = 0; c < window.rows.contexts.size(); ++c) {
+    float* const errors = window.errors + c * window.error_pitch;
+    for (std::size_t t = 0; t < window.error_pitch; ++t) errors[t] *= window.context_counts[c];
+  }
+}
+
+// Steps of kContexts contexts from `context` on with all kTargets targets, a vector of columns at a time. The number of
+// vectors is the same for all rows, so the processor foresees the loop's end, and the next vector's loads go on while
+// the last sums are under way.
+template <std::size_t kContexts, std::size_t kTargets>
+HWY_INLINE void update_block(const Window& window, std::size_t context, std::span<const float* const> upcoming) {
+  const Floats d;
+  // Copies, since for all the compiler knows a row's store could change what `window` points to.
+  const auto contexts = rows_of<kContexts>(window.rows.contexts.data() + context);
+  const auto targets = rows_of<kTargets>(window.rows.targets.data());
+  const std::size_t stride = window.stride;
+  const float* errors = window.errors + context * kFewPitch;
+  for (std::size_t column = 0; column < stride; column += hn::Lanes(d)) {
+    if (column % 16 == 0) {  // a cache line of each, in the shade of the arithmetic
+      for (const float* const row : upcoming) __builtin_prefetch(row + column, 1);
+    }
+    asm("" : "+r"(errors));  // or GCC keeps an address for each of up to 24 errors, in memory
     FloatVector outputs[kTargets];
-    FloatVector changes[kTargets];
 #pragma GCC unroll 8
-    for (std::size_t t = 0; t < kTargets; ++t) {
-      outputs[t] = hn::Load(d, targets[t] + column);
-      changes[t] = hn::Zero(d);
-    }
-    for (std::size_t c = 0; c < context_count; ++c) {
-      float* const row = contexts[c] + column;
-      const FloatVector input = hn::Load(d, row);
-      FloatVector updated = input;
-      FloatVector second = input;  // set below; two short chains of additions instead of a long one
+    for (std::size_t t = 0; t < kTargets; ++t) outputs[t] = hn::Load(d, targets[t] + column);
+#pragma GCC unroll 4
+    for (std::size_t c = 0; c < kContexts; ++c) {
+      const FloatVector input = hn::Load(d, contexts[c] + column);
+      FloatVector updated[] = {input, hn::Zero(d), hn::Zero(d)};  // three short chains of additions, not a long one
 #pragma GCC unroll 8
       for (std::size_t t = 0; t < kTargets; ++t) {
-        const FloatVector error = hn::Set(d, errors[t * pitch + c]);
-        changes[t] = hn::MulAdd(error, input, changes[t]);
-        if (t % 2 == 0) {
-          updated = hn::MulAdd(error, outputs[t], updated);
-        } else {
-          second = t == 1 ? hn::Mul(error, outputs[t]) : hn::MulAdd(error, outputs[t], second);
-        }
+        const FloatVector error = hn::Set(d, errors[c * kFewPitch + t]);
+        updated[t % 3] = t == 1 || t == 2 ? hn::Mul(error, outputs[t]) : hn::MulAdd(error, outputs[t], updated[t % 3]);
+        outputs[t] = hn::MulAdd(error, input, outputs[t]);
       }
-      hn::Store(kTargets > 1 ? hn::Add(updated, second) : updated, d, row);
+      hn::Store(hn::Add(updated[0], hn::Add(updated[1], updated[2])), d, contexts[c] + column);
     }
-    // Read again rather than kept: the row may have been a context too.
+    // The first last: of a repeated row, only its first place has changed (WindowScratch::prepare).
 #pragma GCC unroll 8
     for (std::size_t t = 0; t < kTargets; ++t) {
-      float* const row = targets[t] + column;
-      hn::Store(hn::Add(hn::Load(d, row), changes[t]), d, row);
+      hn::Store(outputs[kTargets - 1 - t], d, targets[kTargets - 1 - t] + column);
     }
   }
 }
 
-// Both updates for any number of targets: changes gather in memory until every row has been read.
+// Steps of all contexts with at most six targets.
+template <std::size_t kTargets>
+HWY_INLINE void update_few(const Window& window) {
+  const std::size_t count = window.rows.contexts.size();
+  std::span<const float* const> upcoming = window.rows.upcoming;
+  std::size_t c = 0;
+  for (; c + 4 <= count; c += 4) {
+    update_block<4, kTargets>(window, c, upcoming);
+    upcoming = {};  // asked for once
+  }
+  for (; c + 2 <= count; c += 2) {
+    update_block<2, kTargets>(window, c, upcoming);
+    upcoming = {};
+  }
+  if (c < count) update_block<1, kTargets>(window, c, upcoming);
+}
+
+// Any number of targets, of which some may be contexts too: changes are added to rows rather than rows stored.
+// kInOrder: contexts read outputs as those before them have left them, else as they were before the window.
+template <bool kInOrder>
 void update_many(const Window& window) {
   const Floats d;
   const std::size_t lanes = hn::Lanes(d);
+  const std::span<float* const> contexts = window.rows.contexts;
+  const std::span<float* const> targets = window.rows.targets;
+  float* const before = window.target_gradients;
+  float* const outputs = before + targets.size() * lanes;
   for (std::size_t column = 0; column < window.stride; column += lanes) {
     if (column % 16 == 0) {
-      for (const float* const row : window.upcoming) __builtin_prefetch(row + column, 1);
+      for (const float* const row : window.rows.upcoming) __builtin_prefetch(row + column, 1);
     }
-    for (std::size_t c = 0; c < window.context_count; ++c) {
-      hn::Store(hn::Zero(d), d, window.context_gradients + c * lanes);
+    for (std::size_t t = 0; t < targets.size(); ++t) {
+      const FloatVector output = hn::Load(d, targets[t] + column);
+      hn::Store(output, d, before + t * lanes);
+      hn::Store(output, d, outputs + t * lanes);
     }
-    for (std::size_t t = 0; t < window.target_count; ++t) {
-      const FloatVector output = hn::Load(d, window.targets[t] + column);
-      const float* const errors = window.errors + t * window.error_pitch;
-      FloatVector change = hn::Zero(d);
-      for (std::size_t c = 0; c < window.context_count; ++c) {
-        const FloatVector error = hn::Set(d, errors[c]);
-        float* const gathered = window.context_gradients + c * lanes;
-        change = hn::MulAdd(error, hn::Load(d, window.contexts[c] + column), change);
-        hn::Store(hn::MulAdd(error, output, hn::Load(d, gathered)), d, gathered);
+    for (std::size_t c = 0; c < contexts.size(); ++c) {
+      const float* const errors = window.errors + c * window.error_pitch;
+      const FloatVector input = hn::Load(d, contexts[c] + column);
+      FloatVector updated = input;
+      for (std::size_t t = 0; t < targets.size(); ++t) {
+        const FloatVector error = hn::Set(d, errors[t]);
+        const FloatVector output = hn::Load(d, outputs + t * lanes);
+        updated = hn::MulAdd(error, kInOrder ? output : hn::Load(d, before + t * lanes), updated);
+        hn::Store(hn::MulAdd(error, input, output), d, outputs + t * lanes);
       }
-      hn::Store(change, d, window.target_gradients + t * lanes);
+      hn::Store(updated, d, contexts[c] + column);
     }
-    for (std::size_t c = 0; c < window.context_count; ++c) {
-      float* const row = window.contexts[c] + column;
-      hn::Store(hn::Add(hn::Load(d, row), hn::Load(d, window.context_gradients + c * lanes)), d, row);
-    }
-    for (std::size_t t = 0; t < window.target_count; ++t) {
-      float* const row = window.targets[t] + column;
-      hn::Store(hn::Add(hn::Load(d, row), hn::Load(d, window.target_gradients + t * lanes)), d, row);
+    for (std::size_t t = 0; t < targets.size(); ++t) {
+      float* const row = targets[t] + column;
+      const FloatVector change = hn::Sub(hn::Load(d, outputs + t * lanes), hn::Load(d, before + t * lanes));
+      hn::Store(hn::Add(hn::Load(d, row), change), d, row);
     }
   }
 }
 
 void sgd_update(const Window& window) {
-  switch (window.target_count) {
+  if (window.rows.at_once) return update_many<false>(window);
+  switch (window.rows.targets.size()) {
     case 1:
       return update_few<1>(window);
     case 2:
@@ -260,17 +288,17 @@ void sgd_update(const Window& window) {
     case 6:
       return update_few<6>(window);
     default:
-      return update_many(window);
+      return update_many<true>(window);
   }
 }
 
 // out = sum over i of factors[i * pitch] * rows[i].
-void weighted_row_sum(float* const* rows, const float* factors, std::size_t pitch, std::size_t count,
-                      std::size_t stride, float* out) {
+void weighted_row_sum(std::span<float* const> rows, const float* factors, std::size_t pitch, std::size_t stride,
+                      float* out) {
   const Floats d;
   for (std::size_t column = 0; column < stride; column += hn::Lanes(d)) {
     FloatVector sum = hn::Zero(d);
-    for (std::size_t i = 0; i < count; ++i) {
+    for (std::size_t i = 0; i < rows.size(); ++i) {
       sum = hn::MulAdd(hn::Set(d, factors[i * pitch]), hn::Load(d, rows[i] + column), sum);
     }
     hn::Store(sum, d, out + column);
@@ -293,39 +321,41 @@ void adagrad_row(const float* gradient, std::size_t stride, float mean_factor, f
 }
 
 void adagrad_update(const Window& window, float rate) {
+  const WindowRows& rows = window.rows;
   const float mean_factor = 1.0F / static_cast<float>(window.dim);
   const std::size_t stride = window.stride;
-  for (std::size_t c = 0; c < window.context_count; ++c) {
-    weighted_row_sum(window.targets.data(), window.errors + c, window.error_pitch, window.target_count, stride,
+  for (std::size_t c = 0; c < rows.contexts.size(); ++c) {
+    weighted_row_sum(rows.targets, window.errors + c * window.error_pitch, 1, stride,
                      window.context_gradients + c * stride);
   }
-  for (std::size_t t = 0; t < window.target_count; ++t) {
-    weighted_row_sum(window.contexts.data(), window.errors + t * window.error_pitch, 1, window.context_count, stride,
+  for (std::size_t t = 0; t < rows.targets.size(); ++t) {
+    weighted_row_sum(rows.contexts, window.errors + t, window.error_pitch, stride,
                      window.target_gradients + t * stride);
   }
-  for (std::size_t c = 0; c < window.context_count; ++c) {
-    adagrad_row(window.context_gradients + c * stride, stride, mean_factor, rate, window.contexts[c],
-                window.context_accumulators[c]);
+  for (std::size_t c = 0; c < rows.contexts.size(); ++c) {
+    adagrad_row(window.context_gradients + c * stride, stride, mean_factor, rate, rows.contexts[c],
+                rows.context_accumulators[c]);
   }
-  for (std::size_t t = 0; t < window.target_count; ++t) {
-    adagrad_row(window.target_gradients + t * stride, stride, mean_factor, rate, window.targets[t],
-                window.target_accumulators[t]);
+  for (std::size_t t = 0; t < rows.targets.size(); ++t) {
+    if (window.rates[t] == 0.0F) continue;
+    adagrad_row(window.target_gradients + t * stride, stride, mean_factor, rate, rows.targets[t],
+                rows.target_accumulators[t]);
   }
 }
 
 // The two functions below are the only ones that touch shared rows; tests/tsan.supp names them (Hogwild's intended
 // races).
-HWY_NOINLINE void hogwild_sgd_step(const Window& window, float rate, WindowLoss* loss) {
+HWY_NOINLINE void hogwild_sgd_step(const Window& window, WindowLoss* loss) {
   compute_logits(window);
   if (loss != nullptr) add_loss(window, *loss);
-  logits_to_errors(window, rate);
+  logits_to_errors(window);
   sgd_update(window);
 }
 
 HWY_NOINLINE void hogwild_adagrad_step(const Window& window, float rate, WindowLoss* loss) {
   compute_logits(window);
   if (loss != nullptr) add_loss(window, *loss);
-  logits_to_errors(window, 1.0F);
+  logits_to_errors(window);
   adagrad_update(window, rate);
 }
 
@@ -340,26 +370,11 @@ HWY_EXPORT(hogwild_adagrad_step);
 
 namespace {
 
-// Writes each different row of `rows` but `left_out` once, and how often it occurs. Returns how many there are.
-std::size_t unique_rows(std::span<float* const> rows, std::span<float* const> accumulators, const float* left_out,
-                        std::span<float*> unique, std::span<float*> unique_accumulators, std::span<float> counts) {
-  std::size_t size = 0;
-  std::uint64_t seen = 0;  // a Bloom filter: most rows are new, and one bit says so
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] == left_out) continue;
-    const std::uint64_t bit = 1ULL << ((reinterpret_cast<std::uintptr_t>(rows[i]) / 64 * 0x9E3779B97F4A7C15ULL) >> 58);
-    std::size_t found = (seen & bit) == 0 ? size : 0;
-    seen |= bit;
-    while (found < size && unique[found] != rows[i]) ++found;
-    if (found < size) {
-      counts[found] += 1.0F;
-      continue;
-    }
-    unique[size] = rows[i];
-    if (!accumulators.empty()) unique_accumulators[size] = accumulators[i];
-    counts[size++] = 1.0F;
-  }
-  return size;
+// Rows of errors hold a multiple of eight, so that a vector of errors belongs to one context, and what logit_block
+// writes beyond the targets.
+constexpr std::size_t kFew = 6;
+constexpr std::size_t padded(std::size_t targets) {
+  return targets <= kFew ? 8 : (targets + 3 + 7) / 8 * 8;
 }
 
 }  // namespace
@@ -371,51 +386,64 @@ WindowScratch::WindowScratch(std::size_t max_contexts, std::size_t max_targets, 
   }
   window_.dim = dim;
   window_.stride = row_stride(dim);
-  const std::size_t row = gradients ? window_.stride : 16;  // SGD needs one vector a row, of 16 floats at most
-  const std::size_t error_floats = row_stride(max_targets * error_pitch(max_contexts));
-  memory_.resize((error_floats + (max_contexts + max_targets) * row) / 16);
+  const std::size_t pitch = padded(max_targets);
+  const std::size_t error_floats = row_stride(max_contexts * pitch);
+  const std::size_t row = gradients ? window_.stride : 16;  // SGD keeps single vectors, of 16 floats at most
+  memory_.resize(
+      (error_floats + 2 * row_stride(pitch) + row_stride(max_contexts) + (max_contexts + 2 * max_targets) * row) / 16);
   window_.errors = memory_.data()->values;
-  window_.context_gradients = window_.errors + error_floats;
-  window_.target_gradients = window_.context_gradients + max_contexts * row;
-  window_.contexts.resize(max_contexts);
-  window_.targets.resize(max_targets);
-  window_.context_counts.resize(max_contexts);
-  window_.target_counts.resize(max_targets);
-  window_.context_accumulators.resize(max_contexts);
-  window_.target_accumulators.resize(max_targets);
+  window_.label_rates = window_.errors + error_floats;
+  window_.rates = window_.label_rates + row_stride(pitch);
+  window_.context_counts = window_.rates + row_stride(pitch);
+  window_.target_gradients = window_.context_counts + row_stride(max_contexts);
+  window_.context_gradients = window_.target_gradients + 2 * max_targets * row;
 }
 
-WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows) {
-  if (rows.contexts.size() > max_contexts_ || rows.targets.size() > max_targets_ || rows.targets.empty()) {
+const WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows, float rate) {
+  const std::size_t targets = rows.targets.size();
+  if (rows.contexts.size() > max_contexts_ || targets > max_targets_ || targets == 0) {
     throw std::invalid_argument("window of " + std::to_string(rows.contexts.size()) + " contexts and " +
-                                std::to_string(rows.targets.size()) + " targets; expected at most " +
+                                std::to_string(targets) + " targets; expected at most " +
                                 std::to_string(max_contexts_) + " and 1 to " + std::to_string(max_targets_));
   }
-  Window& w = window_;
-  w.context_count = unique_rows(rows.contexts, rows.context_accumulators, nullptr, w.contexts, w.context_accumulators,
-                                w.context_counts);
-  w.targets[0] = rows.targets[0];
-  w.target_counts[0] = 1.0F;
-  if (!rows.target_accumulators.empty()) w.target_accumulators[0] = rows.target_accumulators[0];
-  const bool adagrad = !rows.target_accumulators.empty();
-  w.target_count =
-      1 + unique_rows(rows.targets.subspan(1), adagrad ? rows.target_accumulators.subspan(1) : rows.target_accumulators,
-                      rows.targets[0], std::span(w.targets).subspan(1), std::span(w.target_accumulators).subspan(1),
-                      std::span(w.target_counts).subspan(1));
-  w.upcoming = rows.upcoming;
-  w.repeated = w.context_count != rows.contexts.size() || w.target_count != rows.targets.size();
-  w.error_pitch = error_pitch(w.context_count);
-  return w;
+  window_.rows = rows;
+  window_.error_pitch = padded(targets);
+  std::fill_n(window_.rates, window_.error_pitch, 0.0F);
+  std::fill_n(window_.label_rates, window_.error_pitch, 0.0F);
+  window_.rates[0] = window_.label_rates[0] = rate;
+  for (std::size_t t = 1; t < targets; ++t) {
+    // A repeated negative counts at its first place as often as it occurs; the centre's row takes no part.
+    const auto first =
+        std::find(rows.targets.begin(), rows.targets.begin() + static_cast<std::ptrdiff_t>(t), rows.targets[t]);
+    const auto place = static_cast<std::size_t>(first - rows.targets.begin());
+    if (place > 0) window_.rates[place] += rate;
+  }
+  if (rows.at_once) merge_contexts();
+  return window_;
+}
+
+void WindowScratch::merge_contexts() {
+  unique_contexts_.clear();
+  for (float* const row : window_.rows.contexts) {
+    const auto found = std::find(unique_contexts_.begin(), unique_contexts_.end(), row);
+    const auto place = static_cast<std::size_t>(found - unique_contexts_.begin());
+    if (place == unique_contexts_.size()) {
+      unique_contexts_.push_back(row);
+      window_.context_counts[place] = 0.0F;
+    }
+    window_.context_counts[place] += 1.0F;
+  }
+  window_.rows.contexts = unique_contexts_;
 }
 
 void sgd_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss) {
-  const WindowScratch::Window& window = scratch.prepare(rows);
-  HWY_DYNAMIC_DISPATCH(hogwild_sgd_step)(window, learning_rate, loss);
+  HWY_DYNAMIC_DISPATCH(hogwild_sgd_step)(scratch.prepare(rows, learning_rate), loss);
 }
 
 void adagrad_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss) {
-  const WindowScratch::Window& window = scratch.prepare(rows);
-  HWY_DYNAMIC_DISPATCH(hogwild_adagrad_step)(window, learning_rate, loss);
+  WindowRows in_order = rows;  // gradients are taken before any step, so there is no other way
+  in_order.at_once = false;
+  HWY_DYNAMIC_DISPATCH(hogwild_adagrad_step)(scratch.prepare(in_order, 1.0F), learning_rate, loss);
 }
 
 }  // namespace knotwork::embeddings

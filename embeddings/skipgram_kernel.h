@@ -6,9 +6,15 @@
 // memory", arXiv 1604.04661. With x(c, t) = <input c, output t> and label 1 for the centre, 0 for a negative:
 //
 //     loss of a pair (c, centre)   -log s(x(c, centre)) - sum over negatives of log s(-x(c, negative)),  s the sigmoid
-//     error e(c, t)                label - s(x(c, t))
-//     input c  += rate * sum over t of e(c, t) * output t        (all rows as they were before the step:
-//     output t += rate * sum over c of e(c, t) * input c          the gradient of the whole window at once)
+//     error e(c, t)                rate * (label - s(x(c, t)))        (all rows as they were before the window)
+//
+//     for every context c in order, for every target t:   input c  += e(c, t) * output t    (output t as c finds it,
+//                                                         output t += e(c, t) * input c      input c as before its
+//                                                         step)
+//
+// Errors of a whole window at once make it a dense product; steps in order, as word2vec's, cost no more than stepping
+// at once, and matter: a context moves towards the contexts before it through the outputs that they have moved, without
+// which link prediction loses up to 0.03 AUC (docs/benchmarks.md).
 //
 // Rows are 64-byte aligned, `stride` floats long (a multiple of 16) with zeros behind the last column; they may belong
 // to a shard or to replicas. SIMD by Highway, with the instruction set chosen at run time.
@@ -29,9 +35,8 @@ struct WindowLoss {
   std::uint64_t pairs = 0;
 };
 
-/// The rows of one window. A row may occur more than once among the contexts or among the targets: contributions add
-/// up. Negatives that are the centre's row (the same address) take no part, as in word2vec. A row may be context and
-/// target at once (LINE's first order).
+/// The rows of one window. A context that occurs twice is stepped twice; a negative that occurs twice counts twice in
+/// the errors of every context. Negatives that are the centre's row (the same address) take no part, as in word2vec.
 struct WindowRows {
   std::span<float* const> contexts;
   std::span<float* const> targets;  ///< targets[0] is the centre
@@ -40,6 +45,10 @@ struct WindowRows {
   std::span<float* const> target_accumulators = {};
   /// Rows that a coming step will use: asked for from memory while this step computes. SGD only.
   std::span<const float* const> upcoming = {};
+  /// Contexts are a sample rather than a sequence (LINE): all rows are read as they were before the window, a context
+  /// that occurs twice counts twice in one step, and a row may be context and target at once (first order). In order, a
+  /// context drawn ten times would pull itself along, and first-order LINE diverges. SGD only.
+  bool at_once = false;
 };
 
 /// Working memory of the steps of one thread, and the largest window it can take.
@@ -49,41 +58,36 @@ class WindowScratch {
   /// Throws std::invalid_argument if a size is 0.
   WindowScratch(std::size_t max_contexts, std::size_t max_targets, std::size_t dim, bool gradients);
 
-  /// What the SIMD code works on: rows without repetitions, how often each occurs, and buffers.
+  /// What the SIMD code works on.
   struct Window {
-    std::vector<float*> contexts;
-    std::vector<float*> targets;
-    std::vector<float> context_counts;
-    std::vector<float> target_counts;
-    std::vector<float*> context_accumulators;
-    std::vector<float*> target_accumulators;
-    std::size_t context_count = 0;
-    std::size_t target_count = 0;
+    WindowRows rows;  ///< contexts: each once if `at_once`
     std::size_t dim = 0;
     std::size_t stride = 0;
-    std::span<const float* const> upcoming;
-    bool repeated = false;    ///< some count is not 1
-    float* errors = nullptr;  ///< rate * error of (c, t) at [t * error_pitch + c]
+    /// Logits, then errors of context c and target t at [c * error_pitch + t]; zeros behind the targets.
+    float* errors = nullptr;
     std::size_t error_pitch = 0;
-    float* context_gradients = nullptr;  ///< AdaGrad: rows; SGD with many targets: one vector a context
-    float* target_gradients = nullptr;
+    float* label_rates = nullptr;     ///< by target: the rate for the centre, else 0
+    float* context_counts = nullptr;  ///< by context: how often it occurs, if `at_once`
+    float* rates = nullptr;  ///< by target: the rate times how often it counts: 0 where it repeats an earlier one
+    float* context_gradients = nullptr;  ///< AdaGrad only: rows
+    float* target_gradients = nullptr;   ///< AdaGrad: rows; SGD with many targets: one vector a target
   };
 
-  /// Fills `window` from `rows`. Throws std::invalid_argument if there are more rows than this scratch was made for,
-  /// or no targets.
-  Window& prepare(const WindowRows& rows);
+  /// A window of `rows` with errors scaled by `rate`. Throws std::invalid_argument if there are more rows than this
+  /// scratch was made for, or no targets.
+  const Window& prepare(const WindowRows& rows, float rate);
 
  private:
-  // Rows of four errors, since the kernel writes four at a time.
-  static constexpr std::size_t error_pitch(std::size_t contexts) { return (contexts + 3) / 4 * 4; }
-
   struct alignas(64) CacheLine {
     float values[16];
   };
 
+  void merge_contexts();
+
   std::size_t max_contexts_;
   std::size_t max_targets_;
   std::vector<CacheLine> memory_;
+  std::vector<float*> unique_contexts_;
   Window window_;
 };
 
@@ -92,8 +96,8 @@ class WindowScratch {
 void sgd_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss);
 
 /// AdaGrad with one accumulator a row (Duchi et al. 2011, by row as in PyTorch-BigGraph): accumulator += mean square of
-/// the row's gradient; row += learning_rate * gradient / (sqrt(accumulator) + 1e-10). REQUIRES accumulators in `rows`
-/// and a scratch made for gradients. A row that is context and target at once is stepped twice, context first.
+/// the row's gradient; row += learning_rate * gradient / (sqrt(accumulator) + 1e-10). All gradients are taken before
+/// the first row is stepped, contexts first. REQUIRES accumulators in `rows` and a scratch made for gradients.
 void adagrad_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss);
 
 }  // namespace knotwork::embeddings

@@ -36,9 +36,8 @@ void declare_training(EmbedOptions& options, OptionSet& set) {
   set.add("seed", &options.seed, "same seed, same walks");
   set.add("negatives", &options.negatives, "negatives of a window").range(1, 256);
   set.add("window", &options.window, "nodes at most on either side of the centre").range(1, 256);
-  set.add("contexts-per-step", &options.contexts_per_step,
-          "sgd: contexts of a window in one step; 2 learns like word2vec, 0 (all) is half as fast again")
-      .range(0, 512);
+  set.add("windows-per-draw", &options.windows_per_draw, "consecutive windows that share their negatives")
+      .range(1, 256);
   set.add("lr", &options.learning_rate, "learning rate at the start; 0.025 for sgd, 0.1 for adagrad")
       .above(0, kInfinity);
   set.add("min-lr", &options.min_learning_rate, "learning rate at the end").range(0, kInfinity);
@@ -73,7 +72,7 @@ worker::TrainingOptions training_options(const EmbedOptions& options, bool weigh
   training.skipgram.dim = options.dim;
   training.skipgram.window = options.window;
   training.skipgram.negatives = options.negatives;
-  training.skipgram.contexts_per_step = options.contexts_per_step;
+  training.skipgram.windows_per_draw = options.windows_per_draw;
   training.skipgram.subsample = options.subsample;
   training.skipgram.learning_rate = static_cast<float>(*options.learning_rate);
   training.skipgram.min_learning_rate = static_cast<float>(options.min_learning_rate);

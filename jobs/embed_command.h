@@ -23,7 +23,7 @@ struct EmbedOptions {
   std::uint32_t negatives = 5;
   std::uint32_t window = 10;
   /// sgd: contexts of a window that make one step; 0: all at once.
-  std::uint32_t contexts_per_step = 2;
+  std::uint32_t windows_per_draw = 1;
   WalkChoice walk;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;

@@ -125,7 +125,7 @@ double check_window(const Settings& settings) {
       const double x = std::inner_product(before[c].begin(), before[c].end(), before[t].begin(), 0.0);
       const double step = 0.025 * ((t == contexts ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
       for (std::size_t k = 0; k < dim; ++k) {
-        after[c][k] += step * before[t][k];
+        after[c][k] += step * after[t][k];
         after[t][k] += step * before[c][k];
       }
     }
@@ -222,6 +222,7 @@ int main(int argc, char** argv) {
   app.add_option("--dim", settings.skipgram.dim, "columns");
   app.add_option("--window", settings.skipgram.window, "largest window");
   app.add_option("--negatives", settings.skipgram.negatives, "negatives of a window");
+  app.add_option("--windows-per-draw", settings.skipgram.windows_per_draw, "windows that share negatives");
   app.add_option("--json", settings.json, "write the figures to this file");
   CLI11_PARSE(app, argc, argv);
   try {
