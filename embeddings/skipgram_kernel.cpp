@@ -147,7 +147,7 @@ HWY_INLINE ErrorVector sigmoid(ErrorVector x) {
 // The loss of eq. 4 (header) from the logits, in double precision: it is asked for once in many windows.
 void add_loss(const Window& window, WindowLoss& loss) {
   for (std::size_t c = 0; c < window.rows.contexts.size(); ++c) {
-    const double count = window.rows.at_once ? window.context_counts[c] : 1.0;
+    const double count = window.repeated ? window.context_counts[c] : 1.0;
     loss.pairs += static_cast<std::uint64_t>(count);
     for (std::size_t t = 0; t < window.rows.targets.size(); ++t) {
       if (window.rates[t] == 0.0F) continue;
@@ -170,7 +170,7 @@ void logits_to_errors(const Window& window) {
       hn::Store(hn::NegMulAdd(rates, sigmoid(hn::Load(d, errors)), label_rates), d, errors);
     }
   }
-  if (!window.rows.at_once) return;
+  if (!window.repeated) return;
   for (std::size_t c = 0; c < window.rows.contexts.size(); ++c) {
     float* const errors = window.errors + c * window.error_pitch;
     for (std::size_t t = 0; t < window.error_pitch; ++t) errors[t] *= window.context_counts[c];
@@ -399,7 +399,7 @@ WindowScratch::WindowScratch(std::size_t max_contexts, std::size_t max_targets, 
   window_.context_gradients = window_.target_gradients + 2 * max_targets * row;
 }
 
-const WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows, float rate) {
+const WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows, float rate, bool merge) {
   const std::size_t targets = rows.targets.size();
   if (rows.contexts.size() > max_contexts_ || targets > max_targets_ || targets == 0) {
     throw std::invalid_argument("window of " + std::to_string(rows.contexts.size()) + " contexts and " +
@@ -418,7 +418,8 @@ const WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows, floa
     const auto place = static_cast<std::size_t>(first - rows.targets.begin());
     if (place > 0) window_.rates[place] += rate;
   }
-  if (rows.at_once) merge_contexts();
+  window_.repeated = false;
+  if (merge) merge_contexts();
   return window_;
 }
 
@@ -433,17 +434,16 @@ void WindowScratch::merge_contexts() {
     }
     window_.context_counts[place] += 1.0F;
   }
+  window_.repeated = unique_contexts_.size() != window_.rows.contexts.size();
   window_.rows.contexts = unique_contexts_;
 }
 
 void sgd_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss) {
-  HWY_DYNAMIC_DISPATCH(hogwild_sgd_step)(scratch.prepare(rows, learning_rate), loss);
+  HWY_DYNAMIC_DISPATCH(hogwild_sgd_step)(scratch.prepare(rows, learning_rate, true), loss);
 }
 
 void adagrad_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss) {
-  WindowRows in_order = rows;  // gradients are taken before any step, so there is no other way
-  in_order.at_once = false;
-  HWY_DYNAMIC_DISPATCH(hogwild_adagrad_step)(scratch.prepare(in_order, 1.0F), learning_rate, loss);
+  HWY_DYNAMIC_DISPATCH(hogwild_adagrad_step)(scratch.prepare(rows, 1.0F, false), learning_rate, loss);
 }
 
 }  // namespace knotwork::embeddings

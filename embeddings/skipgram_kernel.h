@@ -35,8 +35,9 @@ struct WindowLoss {
   std::uint64_t pairs = 0;
 };
 
-/// The rows of one window. A context that occurs twice is stepped twice; a negative that occurs twice counts twice in
-/// the errors of every context. Negatives that are the centre's row (the same address) take no part, as in word2vec.
+/// The rows of one window. SGD: a row that occurs twice counts twice, in one step; stepped one after the other with
+/// errors that don't know of each other, the rows of a walk that goes to and fro would pull each other along without
+/// end. Negatives that are the centre's row (the same address) take no part, as in word2vec.
 struct WindowRows {
   std::span<float* const> contexts;
   std::span<float* const> targets;  ///< targets[0] is the centre
@@ -45,9 +46,8 @@ struct WindowRows {
   std::span<float* const> target_accumulators = {};
   /// Rows that a coming step will use: asked for from memory while this step computes. SGD only.
   std::span<const float* const> upcoming = {};
-  /// Contexts are a sample rather than a sequence (LINE): all rows are read as they were before the window, a context
-  /// that occurs twice counts twice in one step, and a row may be context and target at once (first order). In order, a
-  /// context drawn ten times would pull itself along, and first-order LINE diverges. SGD only.
+  /// Contexts are a sample rather than a sequence (LINE): all rows are read as they were before the window, and a row
+  /// may be context and target at once (first order). SGD only.
   bool at_once = false;
 };
 
@@ -67,15 +67,16 @@ class WindowScratch {
     float* errors = nullptr;
     std::size_t error_pitch = 0;
     float* label_rates = nullptr;     ///< by target: the rate for the centre, else 0
-    float* context_counts = nullptr;  ///< by context: how often it occurs, if `at_once`
+    float* context_counts = nullptr;  ///< by context: how often it occurs, if `repeated`
+    bool repeated = false;            ///< some context occurs more than once
     float* rates = nullptr;  ///< by target: the rate times how often it counts: 0 where it repeats an earlier one
     float* context_gradients = nullptr;  ///< AdaGrad only: rows
     float* target_gradients = nullptr;   ///< AdaGrad: rows; SGD with many targets: one vector a target
   };
 
-  /// A window of `rows` with errors scaled by `rate`. Throws std::invalid_argument if there are more rows than this
-  /// scratch was made for, or no targets.
-  const Window& prepare(const WindowRows& rows, float rate);
+  /// A window of `rows` with errors scaled by `rate`; `merge`: contexts once each, with counts. Throws
+  /// std::invalid_argument if there are more rows than this scratch was made for, or no targets.
+  const Window& prepare(const WindowRows& rows, float rate, bool merge);
 
  private:
   struct alignas(64) CacheLine {

@@ -135,14 +135,20 @@ Rows plain_step(const Pointers& p, const Rows& before, double rate, bool at_once
   for (std::size_t t = 0; t < p.targets.size(); ++t) {
     if (t == 0 || p.targets[t] != p.targets[0]) targets[p.targets[t]] += 1.0;
   }
+  std::vector<const float*> contexts;  // each once, in the order of first places
+  std::map<const float*, double> counts;
+  for (const float* c : p.contexts) {
+    if ((counts[c] += 1.0) == 1.0) contexts.push_back(c);
+  }
   Rows rows = before;
   Rows outputs;
   for (const auto& [target, times] : targets) outputs[target] = before.at(target);
-  for (const float* c : p.contexts) {
-    const Row input = at_once ? before.at(c) : rows[c];
+  for (const float* c : contexts) {
+    const Row input = before.at(c);
     for (const auto& [target, times] : targets) {
       const double x = dot(before.at(c), before.at(target));
-      const double error = rate * times * ((target == p.targets[0] ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
+      const double error =
+          rate * counts[c] * times * ((target == p.targets[0] ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
       for (std::size_t k = 0; k < input.size(); ++k) {
         rows[c][k] += error * (at_once ? before.at(target)[k] : outputs[target][k]);
         outputs[target][k] += error * input[k];
@@ -297,6 +303,24 @@ TEST(SkipGramKernelTest, pairs_that_are_right_come_to_rest) {
     EXPECT_EQ(table.row(1)[0], 4.0F) << target;
     EXPECT_EQ(table.row(2)[0], -4.0F) << target;
   });
+}
+
+// Windows of walks that go to and fro between two nodes: repeated rows must not pull each other along without end.
+TEST(SkipGramKernelTest, repeated_contexts_stay_bounded) {
+  std::mt19937 random(21);
+  Table inputs(4, 16, random, 0.5);
+  Table outputs(4, 16, random, 0.5);
+  WindowScratch scratch(20, 6, 16, false);
+  for (std::size_t step = 0; step < 20000; ++step) {
+    Case window;
+    for (std::size_t i = 0; i < 20; ++i) window.contexts.push_back(2 * (step % 2) + i % 2);
+    for (std::size_t t = 0; t < 6; ++t) window.targets.push_back(random() % 4);
+    sgd_window_step(pointers(inputs, outputs, window).rows(), 0.025F, scratch, nullptr);
+  }
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_LT(dot(copy(inputs.row(i), 16), copy(inputs.row(i), 16)), 1e3);
+    EXPECT_LT(dot(copy(outputs.row(i), 16), copy(outputs.row(i), 16)), 1e3);
+  }
 }
 
 TEST(SkipGramKernelTest, adagrad_step_equals_plain_loops) {

@@ -3,6 +3,7 @@
 #include "embeddings/skipgram.h"
 
 #include <cmath>
+#include <map>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -119,18 +120,22 @@ void plain_train(const std::vector<GlobalNode>& path, WalkKey key, const SkipGra
     // Errors from the rows before the window; then context by context, target by target.
     const DoubleTable before_in = inputs;
     const DoubleTable before_out = outputs;
+    std::vector<GlobalNode> contexts;  // each once, with how often it occurs
+    std::map<GlobalNode, double> counts;
     for (std::int64_t j = std::int64_t{i} - reach; j <= std::int64_t{i} + reach; ++j) {
       if (j < 0 || j == i || j >= static_cast<std::int64_t>(path.size())) continue;
       const GlobalNode c = path[static_cast<std::size_t>(j)];
-      const std::vector<double> input = inputs[c];
+      if ((counts[c] += 1.0) == 1.0) contexts.push_back(c);
+    }
+    for (const GlobalNode c : contexts) {
       const DoubleTable stepped_out = outputs;
       for (std::size_t t = 0; t < targets.size(); ++t) {
         const std::vector<double>& output = before_out[targets[t]];
         const double x = std::inner_product(before_in[c].begin(), before_in[c].end(), output.begin(), 0.0);
-        const double step = rate * ((t == 0 ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
-        for (std::size_t k = 0; k < input.size(); ++k) {
+        const double step = rate * counts[c] * ((t == 0 ? 1.0 : 0.0) - 1.0 / (1.0 + std::exp(-x)));
+        for (std::size_t k = 0; k < before_in[c].size(); ++k) {
           inputs[c][k] += step * stepped_out[targets[t]][k];
-          outputs[targets[t]][k] += step * input[k];
+          outputs[targets[t]][k] += step * before_in[c][k];
         }
       }
     }
