@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <limits>
 
 #include "cluster/communicator.h"
@@ -206,6 +207,9 @@ void run(const EmbedOptions& options, Session& session) {
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   worker::Trainer trainer(communicator, graph, training_options(options, weighted, session.options.threads));
   const worker::TrainingReport done = train(trainer, session);
+  if (!std::isfinite(done.loss_first) || !std::isfinite(done.loss)) {
+    throw InputError("training diverged: the loss is no number any more, and nothing was written; try a lower --lr");
+  }
   const auto export_start = Clock::now();
   std::unique_ptr<embeddings::EmbeddingWriter> writer;
   if (communicator.is_root()) {
