@@ -201,7 +201,7 @@ class SkipGramTrainer {
   std::vector<std::uint32_t> window_bits_;
   std::vector<float*> contexts_;
   std::vector<float*> context_accumulators_;
-  std::vector<const float*> upcoming_;  // output rows of coming windows
+  std::vector<const float*> upcoming_;  // rows of coming windows
   std::uint32_t windows_to_loss_ = 0;
   TrainingCounters counters_;
 };

@@ -32,7 +32,7 @@ using Floats = hn::CappedTag<float, 16>;
 using FloatVector = hn::Vec<Floats>;
 using Errors = hn::CappedTag<float, 8>;  // over targets; WindowScratch pads them to eight
 using ErrorVector = hn::Vec<Errors>;
-constexpr std::size_t kFewPitch = 8;  // WindowScratch's error_pitch of up to six targets
+constexpr std::size_t kFewPitch = WindowScratch::kFewPitch;
 
 // Stores the sums of all lanes of four vectors at out[0 .. 3], by transposing additions rather than one horizontal sum
 // at a time.
@@ -67,6 +67,7 @@ HWY_INLINE void store_sums(FloatVector a, FloatVector b, FloatVector c, FloatVec
 }
 #endif
 
+// Copies of pointers: for all the compiler knows, a row's store could change what `rows` points to.
 template <std::size_t kCount>
 HWY_INLINE std::array<float*, kCount> rows_of(float* const* rows) {
   std::array<float*, kCount> copies;
@@ -177,21 +178,24 @@ void logits_to_errors(const Window& window) {
   }
 }
 
+// Asks for a cache line of each row where a line begins, in the shade of the arithmetic.
+HWY_INLINE void prefetch_lines(std::span<const float* const> rows, std::size_t column) {
+  if (column % 16 != 0) return;
+  for (const float* const row : rows) __builtin_prefetch(row + column, 1);
+}
+
 // Steps of kContexts contexts from `context` on with all kTargets targets, a vector of columns at a time. The number of
 // vectors is the same for all rows, so the processor foresees the loop's end, and the next vector's loads go on while
 // the last sums are under way.
 template <std::size_t kContexts, std::size_t kTargets>
 HWY_INLINE void update_block(const Window& window, std::size_t context, std::span<const float* const> upcoming) {
   const Floats d;
-  // Copies, since for all the compiler knows a row's store could change what `window` points to.
   const auto contexts = rows_of<kContexts>(window.rows.contexts.data() + context);
   const auto targets = rows_of<kTargets>(window.rows.targets.data());
   const std::size_t stride = window.stride;
   const float* errors = window.errors + context * kFewPitch;
   for (std::size_t column = 0; column < stride; column += hn::Lanes(d)) {
-    if (column % 16 == 0) {  // a cache line of each, in the shade of the arithmetic
-      for (const float* const row : upcoming) __builtin_prefetch(row + column, 1);
-    }
+    prefetch_lines(upcoming, column);
     asm("" : "+r"(errors));  // or GCC keeps an address for each of up to 24 errors, in memory
     FloatVector outputs[kTargets];
 #pragma GCC unroll 8
@@ -244,9 +248,7 @@ void update_many(const Window& window) {
   float* const before = window.target_gradients;
   float* const outputs = before + targets.size() * lanes;
   for (std::size_t column = 0; column < window.stride; column += lanes) {
-    if (column % 16 == 0) {
-      for (const float* const row : window.rows.upcoming) __builtin_prefetch(row + column, 1);
-    }
+    prefetch_lines(window.rows.upcoming, column);
     for (std::size_t t = 0; t < targets.size(); ++t) {
       const FloatVector output = hn::Load(d, targets[t] + column);
       hn::Store(output, d, before + t * lanes);
@@ -372,9 +374,8 @@ namespace {
 
 // Rows of errors hold a multiple of eight, so that a vector of errors belongs to one context, and what logit_block
 // writes beyond the targets.
-constexpr std::size_t kFew = 6;
 constexpr std::size_t padded(std::size_t targets) {
-  return targets <= kFew ? 8 : (targets + 3 + 7) / 8 * 8;
+  return targets <= WindowScratch::kFewTargets ? WindowScratch::kFewPitch : (targets + 3 + 7) / 8 * 8;
 }
 
 }  // namespace

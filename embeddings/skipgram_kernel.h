@@ -14,7 +14,7 @@
 //
 // Errors of a whole window at once make it a dense product; steps in order, as word2vec's, cost no more than stepping
 // at once, and matter: a context moves towards the contexts before it through the outputs that they have moved, without
-// which link prediction loses up to 0.03 AUC (docs/benchmarks.md).
+// which link prediction on hubs loses 0.02 AUC (docs/benchmarks.md).
 //
 // Rows are 64-byte aligned, `stride` floats long (a multiple of 16) with zeros behind the last column; they may belong
 // to a shard or to replicas. SIMD by Highway, with the instruction set chosen at run time.
@@ -58,20 +58,24 @@ class WindowScratch {
   /// Throws std::invalid_argument if a size is 0.
   WindowScratch(std::size_t max_contexts, std::size_t max_targets, std::size_t dim, bool gradients);
 
+  /// As many targets as the update holds in registers, and the error_pitch that it counts on.
+  static constexpr std::size_t kFewTargets = 6;
+  static constexpr std::size_t kFewPitch = 8;
+
   /// What the SIMD code works on.
   struct Window {
-    WindowRows rows;  ///< contexts: each once if `at_once`
+    WindowRows rows;  ///< SGD: each context once
     std::size_t dim = 0;
     std::size_t stride = 0;
     /// Logits, then errors of context c and target t at [c * error_pitch + t]; zeros behind the targets.
     float* errors = nullptr;
-    std::size_t error_pitch = 0;
+    std::size_t error_pitch = 0;      ///< kFewPitch for up to kFewTargets
     float* label_rates = nullptr;     ///< by target: the rate for the centre, else 0
     float* context_counts = nullptr;  ///< by context: how often it occurs, if `repeated`
     bool repeated = false;            ///< some context occurs more than once
     float* rates = nullptr;  ///< by target: the rate times how often it counts: 0 where it repeats an earlier one
     float* context_gradients = nullptr;  ///< AdaGrad only: rows
-    float* target_gradients = nullptr;   ///< AdaGrad: rows; SGD with many targets: one vector a target
+    float* target_gradients = nullptr;   ///< AdaGrad: rows; SGD: two vectors a target, if many or at_once
   };
 
   /// A window of `rows` with errors scaled by `rate`; `merge`: contexts once each, with counts. Throws
@@ -98,7 +102,8 @@ void sgd_window_step(const WindowRows& rows, float learning_rate, WindowScratch&
 
 /// AdaGrad with one accumulator a row (Duchi et al. 2011, by row as in PyTorch-BigGraph): accumulator += mean square of
 /// the row's gradient; row += learning_rate * gradient / (sqrt(accumulator) + 1e-10). All gradients are taken before
-/// the first row is stepped, contexts first. REQUIRES accumulators in `rows` and a scratch made for gradients.
+/// the first row is stepped, contexts first; a context that occurs twice is stepped twice. REQUIRES accumulators in
+/// `rows` and a scratch made for gradients.
 void adagrad_window_step(const WindowRows& rows, float learning_rate, WindowScratch& scratch, WindowLoss* loss);
 
 }  // namespace knotwork::embeddings

@@ -22,7 +22,7 @@ struct EmbedOptions {
   std::uint64_t seed = 1;
   std::uint32_t negatives = 5;
   std::uint32_t window = 10;
-  /// sgd: contexts of a window that make one step; 0: all at once.
+  /// Consecutive windows of a walk that share their negatives.
   std::uint32_t windows_per_draw = 1;
   WalkChoice walk;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
