@@ -1,8 +1,7 @@
-// Client: splitting by owner, tickets, waiting.
+// Client: tickets and waiting.
 #include "ps/client.h"
 
 #include <algorithm>
-#include <cstring>
 #include <limits>
 #include <random>
 #include <stdexcept>
@@ -10,6 +9,7 @@
 #include <utility>
 
 #include "ps/client_connection.h"
+#include "ps/row_shares.h"
 
 namespace knotwork::ps {
 
@@ -36,46 +36,6 @@ Reply accepted(const Connection& connection, Reply reply) {
     throw ProtocolError(connection.name() + " refused: " + error->text);
   }
   return reply;
-}
-
-/// Rows of a call that one server owns: `positions` into the caller's rows, or, if null, `count` from `first` on.
-struct Share {
-  ServerIndex server = 0;
-  std::size_t first = 0;
-  std::size_t count = 0;
-  const std::uint32_t* positions = nullptr;
-
-  std::size_t position(std::size_t i) const { return positions == nullptr ? first + i : positions[i]; }
-  Share part(std::size_t offset, std::size_t length) const {
-    return {server, first + offset, length, positions == nullptr ? nullptr : positions + offset};
-  }
-};
-
-zmq::message_t key_frame(const Share& share, std::span<const RowIndex> rows) {
-  zmq::message_t keys(share.count * sizeof(RowIndex));
-  auto* to = static_cast<std::byte*>(keys.data());
-  if (share.positions == nullptr) {
-    std::memcpy(to, rows.data() + share.first, share.count * sizeof(RowIndex));
-    return keys;
-  }
-  for (std::size_t i = 0; i < share.count; ++i) {
-    std::memcpy(to + i * sizeof(RowIndex), &rows[share.position(i)], sizeof(RowIndex));
-  }
-  return keys;
-}
-
-zmq::message_t row_frame(const Share& share, std::span<const float> values, std::size_t width) {
-  zmq::message_t rows(share.count * width * sizeof(float));
-  auto* to = static_cast<std::byte*>(rows.data());
-  const std::size_t row_bytes = width * sizeof(float);
-  if (share.positions == nullptr) {
-    std::memcpy(to, values.data() + share.first * width, share.count * row_bytes);
-    return rows;
-  }
-  for (std::size_t i = 0; i < share.count; ++i) {
-    std::memcpy(to + i * row_bytes, values.data() + share.position(i) * width, row_bytes);
-  }
-  return rows;
 }
 
 }  // namespace
@@ -129,7 +89,6 @@ class Client::Operations {
 
   // Splitting.
   void check(const TableView& view, std::span<const RowIndex> rows, std::size_t floats, std::size_t width) const;
-  std::vector<Share> split(const TableView& view, std::span<const RowIndex> rows);
   std::size_t rows_per_message(ServerIndex server, std::size_t width) const;
   void submit(const Share& share, Request request, std::span<const RowIndex> rows, std::span<const float> values,
               std::size_t width, std::uint64_t ticket);
@@ -142,7 +101,6 @@ class Client::Operations {
   bool take_arrivals();
   void wait_for_arrivals();
   void deliver(Connection& connection, Arrival arrival);
-  void scatter(const ReplyTarget& target, const zmq::message_t& rows, std::span<float> out) const;
   void throw_push_error();
 
   LocalShard local_;
@@ -152,13 +110,13 @@ class Client::Operations {
   std::unordered_map<std::uint64_t, Ticket> tickets_;
   std::uint64_t last_ticket_ = 0;
   std::string push_error_;
-  std::vector<std::vector<std::uint32_t>> positions_;  // Scratch of split(), by server.
+  RowSplitter splitter_;
   std::vector<zmq::pollitem_t> poll_items_;
 };
 
 Client::Operations::Operations(zmq::context_t& context, std::vector<std::string> endpoints, LocalShard local,
                                ClientOptions options)
-    : local_(local), options_(std::move(options)), positions_(endpoints.size()) {
+    : local_(local), options_(std::move(options)), splitter_(endpoints.size()) {
   if (endpoints.empty()) throw std::invalid_argument("a client needs at least one server");
   if (local.shard != nullptr && local.server >= endpoints.size()) {
     throw std::invalid_argument("local server " + std::to_string(local.server) + " of " +
@@ -250,32 +208,6 @@ void Client::Operations::check(const TableView& view, std::span<const RowIndex> 
   }
 }
 
-/// The shares stay valid until the next call.
-std::vector<Share> Client::Operations::split(const TableView& view, std::span<const RowIndex> rows) {
-  if (rows.empty()) return {};
-  for (auto& list : positions_) list.clear();
-  ServerIndex owner = view.bounds.owner(rows[0]);
-  RowRange range = view.bounds.range(owner);
-  const auto beyond = std::find_if(rows.begin(), rows.end(), [&](RowIndex row) { return !range.contains(row); });
-  if (beyond == rows.end()) return {Share{owner, 0, rows.size(), nullptr}};
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (!range.contains(rows[i])) {
-      owner = view.bounds.owner(rows[i]);
-      range = view.bounds.range(owner);
-    }
-    positions_[owner].push_back(static_cast<std::uint32_t>(i));
-  }
-  std::vector<Share> shares;
-  for (ServerIndex s = 0; s < positions_.size(); ++s) {
-    const auto& list = positions_[s];
-    if (list.empty()) continue;
-    const bool run = list.back() - list.front() + 1 == list.size();
-    // `first` counts within `positions` if there are any: see Share::part.
-    shares.push_back({s, run ? list.front() : 0, list.size(), run ? nullptr : list.data()});
-  }
-  return shares;
-}
-
 std::size_t Client::Operations::rows_per_message(ServerIndex server, std::size_t width) const {
   const std::size_t limit =
       std::min<std::size_t>(options_.batch_bytes, connections_[server]->limits().max_message_bytes);
@@ -299,7 +231,7 @@ void Client::Operations::submit(const Share& share, Request request, std::span<c
   Connection& connection = *connections_[share.server];
   const bool is_push = std::holds_alternative<PushRequest>(request.body);
   const std::size_t step = rows_per_message(share.server, width);
-  // Positions lie in split()'s scratch, which waiting for room doesn't touch.
+  // Positions lie in the splitter's memory, which waiting for room doesn't touch.
   for (std::size_t done = 0; done < share.count; done += step) {
     const Share part = share.part(done, std::min(step, share.count - done));
     const std::size_t bytes = part.count * (width * sizeof(float) + sizeof(RowIndex));
@@ -322,7 +254,7 @@ PullTicket Client::Operations::start_pull(TableIndex table, std::span<const RowI
   check(view, rows, out.size(), width);
   const std::uint64_t ticket = open_ticket(out);
   try {
-    const std::vector<Share> shares = split(view, rows);
+    const std::vector<Share> shares = splitter_.split(view.bounds, rows);
     for (const Share& share : shares) {  // Remote ones first: their answers travel while local rows are copied.
       if (connections_[share.server]) submit(share, {.body = PullRequest{table, with_state}}, rows, {}, width, ticket);
     }
@@ -355,7 +287,7 @@ PullTicket Client::Operations::push(TableIndex table, std::span<const RowIndex> 
   const std::uint64_t ticket = want_rows ? open_ticket(out) : 0;
   const PushRequest request{.table = table, .kind = kind, .learning_rate = learning_rate, .return_rows = want_rows};
   try {
-    const std::vector<Share> shares = split(view, rows);
+    const std::vector<Share> shares = splitter_.split(view.bounds, rows);
     for (const Share& share : shares) {
       if (connections_[share.server]) submit(share, {.body = request}, rows, values, width, ticket);
     }
@@ -449,21 +381,10 @@ void Client::Operations::deliver(Connection& connection, Arrival arrival) {
   if (found == tickets_.end()) return;  // Cancelled.
   --found->second.messages_missing;
   if (error.empty()) {
-    scatter(arrival.target, arrival.rows, found->second.out);
+    const ReplyTarget& target = arrival.target;
+    scatter_rows(arrival.rows, target.positions, target.first_position, target.width, found->second.out);
   } else if (found->second.error.empty()) {
     found->second.error = std::move(error);
-  }
-}
-
-void Client::Operations::scatter(const ReplyTarget& target, const zmq::message_t& rows, std::span<float> out) const {
-  const auto* from = static_cast<const std::byte*>(rows.data());
-  const std::size_t row_bytes = target.width * sizeof(float);
-  if (target.positions.empty()) {
-    if (rows.size() > 0) std::memcpy(out.data() + target.first_position * target.width, from, rows.size());
-    return;
-  }
-  for (std::size_t i = 0; i < target.positions.size(); ++i) {
-    std::memcpy(out.data() + target.positions[i] * target.width, from + i * row_bytes, row_bytes);
   }
 }
 
