@@ -99,6 +99,7 @@ class Classifier {
  public:
   Classifier(const Embedding& embedding, const NodeLabels& labels, const ClassificationOptions& options)
       : labels_(labels), options_(options), rows_(labels.nodes.size(), embedding.dim()) {
+    require_judgeable(embedding);
     values_.resize(labels.nodes.size() * embedding.dim());
 #pragma omp parallel for schedule(static)
     for (std::size_t i = 0; i < labels.nodes.size(); ++i) {

@@ -47,4 +47,8 @@ class Embedding {
   partition::HugeArray<float> values_;
 };
 
+/// Throws partition::InputError, naming the node, if some value is no number, or beyond 1e15 and so too large to be
+/// squared and summed in float: scores would not be numbers, and logistic regression would never end.
+void require_judgeable(const Embedding& embedding);
+
 }  // namespace knotwork::embeddings

@@ -158,6 +158,7 @@ std::vector<float> score_pairs(const Embedding& embedding, std::span<const NodeP
 
 LinkReport evaluate_links(const Embedding& embedding, const LinkSplit& split, LinkScore score,
                           const LinkOptions& options) {
+  require_judgeable(embedding);
   const auto start = std::chrono::steady_clock::now();
   if (split.test.empty() || split.test_negatives.empty()) throw InputError("the split has no test pairs");
   std::vector<float> positives;

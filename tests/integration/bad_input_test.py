@@ -113,6 +113,9 @@ class BadTraining(BadInputTest):
     def test_dimension_zero(self):
         self.refused("embed", "graph.tsv", "-o", "out.npy", "--dim", 0, naming=["dim", "0"])
 
+    def test_training_that_diverges(self):
+        self.refused("embed", "graph.tsv", "-o", "out.npy", "--dim", 8, "--lr", 1e30, naming=["diverged", "--lr"])
+
     def test_unknown_option_names_the_nearest(self):
         self.refused("embed", "graph.tsv", "-o", "out.npy", "--dimm", 8, naming=["--dimm", "--dim"])
 
@@ -178,6 +181,14 @@ class BadQuestions(BadInputTest):
 
     def test_export_to_an_unknown_format(self):
         self.refused("export", "emb.npy", "-o", "emb.xls", naming=["emb.xls"])
+
+    def test_enormous_vectors_do_not_keep_the_judge_busy_for_ever(self):
+        self.write("ring.tsv", "".join(f"{node} {(node + 1) % 20}\n" for node in range(20)))
+        self.knotwork("split", "ring.tsv", "-o", "split", "--test", 0.2)
+        self.write("huge.txt", "20 2\n" + "".join(f"{node} 1e30 -1e30\n" for node in range(20)))
+        self.refused("eval", "linkpred", "huge.txt", "--split", "split", naming=["'0'", "diverged"])
+        self.write("labels.tsv", "".join(f"{node} {node % 2}\n" for node in range(20)))
+        self.refused("eval", "classify", "huge.txt", "--labels", "labels.tsv", naming=["'0'", "diverged"])
 
     def test_split_folder_that_is_none(self):
         self.refused("eval", "linkpred", "emb.npy", "--split", "nowhere", naming=["nowhere"])
