@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <limits>
+#include <numbers>
 
 #include "cluster/communicator.h"
 #include "embeddings/embedding_file.h"
@@ -163,6 +163,13 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   session.console.summary(aligned_pairs(lines));
 }
 
+// Vectors that know nothing have a loss of (negatives + 1) log 2 a pair.
+bool has_diverged(const worker::TrainingReport& report, std::uint32_t negatives) {
+  const double enormous = 100.0 * (negatives + 1.0) * std::numbers::ln2;
+  // Written so that what is no number has diverged, too.
+  return !(report.loss_first <= enormous && report.loss <= enormous);
+}
+
 }  // namespace
 
 void declare(EmbedOptions& options, OptionSet& set) {
@@ -207,8 +214,8 @@ void run(const EmbedOptions& options, Session& session) {
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   worker::Trainer trainer(communicator, graph, training_options(options, weighted, session.options.threads));
   const worker::TrainingReport done = train(trainer, session);
-  if (!std::isfinite(done.loss_first) || !std::isfinite(done.loss)) {
-    throw InputError("training diverged: the loss is no number any more, and nothing was written; try a lower --lr");
+  if (has_diverged(done, options.negatives)) {
+    throw InputError("training diverged: the loss is enormous or no number, and nothing was written; try a lower --lr");
   }
   const auto export_start = Clock::now();
   std::unique_ptr<embeddings::EmbeddingWriter> writer;

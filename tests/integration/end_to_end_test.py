@@ -29,6 +29,12 @@ class Facebook(BinaryTest):
         self.assertGreaterEqual(self.auc("emb.npy", "hadamard-lr"), 0.985)
         self.assertGreaterEqual(self.auc("emb.npy", "cosine"), 0.975)
 
+    def test_walks_that_go_to_and_fro_learn(self):
+        # The same few nodes over and over in a window: stepped one by one rather than once with their count, they diverge.
+        self.knotwork("embed", "split/train.tsv", "-o", "emb.npy", "--method", "node2vec", "--p", 0.02, "--q", 2, "--json", "embed.json")
+        trained = self.figures("embed.json")
+        self.assertLess(trained["loss"], trained["loss_first"])
+
     def test_line_learns(self):
         self.knotwork("embed", "split/train.tsv", "-o", "emb.npy", "--method", "line")
         self.assertGreaterEqual(self.auc("emb.npy", "hadamard-lr"), 0.95)

@@ -305,24 +305,6 @@ TEST(SkipGramKernelTest, pairs_that_are_right_come_to_rest) {
   });
 }
 
-// Windows of walks that go to and fro between two nodes: repeated rows must not pull each other along without end.
-TEST(SkipGramKernelTest, repeated_contexts_stay_bounded) {
-  std::mt19937 random(21);
-  Table inputs(4, 16, random, 0.5);
-  Table outputs(4, 16, random, 0.5);
-  WindowScratch scratch(20, 6, 16, false);
-  for (std::size_t step = 0; step < 20000; ++step) {
-    Case window;
-    for (std::size_t i = 0; i < 20; ++i) window.contexts.push_back(2 * (step % 2) + i % 2);
-    for (std::size_t t = 0; t < 6; ++t) window.targets.push_back(random() % 4);
-    sgd_window_step(pointers(inputs, outputs, window).rows(), 0.025F, scratch, nullptr);
-  }
-  for (std::size_t i = 0; i < 4; ++i) {
-    EXPECT_LT(dot(copy(inputs.row(i), 16), copy(inputs.row(i), 16)), 1e3);
-    EXPECT_LT(dot(copy(outputs.row(i), 16), copy(outputs.row(i), 16)), 1e3);
-  }
-}
-
 TEST(SkipGramKernelTest, adagrad_step_equals_plain_loops) {
   on_every_target([](const std::string& target) {
     std::mt19937 random(13);
