@@ -46,7 +46,8 @@ std::vector<HostAddress> host_addresses() {
   std::vector<HostAddress> found;
   for (const ifaddrs* at = first; at != nullptr; at = at->ifa_next) {
     if (at->ifa_addr == nullptr || at->ifa_addr->sa_family != AF_INET || (at->ifa_flags & IFF_UP) == 0) continue;
-    found.push_back({at->ifa_name, dotted(at->ifa_addr), (at->ifa_flags & IFF_LOOPBACK) != 0});
+    found.push_back(
+        {at->ifa_name, dotted(at->ifa_addr), (at->ifa_flags & IFF_LOOPBACK) != 0, (at->ifa_flags & IFF_RUNNING) != 0});
   }
   return found;
 }

@@ -12,6 +12,7 @@ struct HostAddress {
   std::string interface;
   std::string address;  // Dotted.
   bool loopback = false;
+  bool has_carrier = true;  // False: the link is down, though the interface is up.
 };
 
 /// The machine's addresses in the kernel's order. Throws ClusterError.
