@@ -18,11 +18,10 @@
 #include "jobs/command_line.h"
 #include "jobs/console.h"
 #include "jobs/interruption.h"
-#include "jobs/job_file.h"
 #include "jobs/launch.h"
 #include "jobs/output_path.h"
+#include "jobs/prepared_command.h"
 #include "jobs/report.h"
-#include "jobs/run_command.h"
 #include "partition/errors.h"
 
 namespace knotwork::jobs {
@@ -45,59 +44,8 @@ namespace {
 
 using partition::InputError;
 
-/// A command with its options, ready to run.
-struct Prepared {
-  const CommandEntry* entry = nullptr;
-  std::unique_ptr<Command> command;
-  SessionOptions session;
-  OptionSet set;
-};
-
-void declare_all(Prepared& prepared, const Launch& launch) {
-  prepared.command = prepared.entry->make();
-  prepared.command->declare(prepared.set);
-  prepared.session.threads = default_threads(launch);
-  declare(prepared.session, prepared.set);
-}
-
-/// `run JOB`: reads the file and prepares the command that it names. The session's options on the command line itself
-/// (--quiet, --json, ...) come last and win.
-void prepare_job(std::span<const std::string> words, const Launch& launch, Prepared& prepared) {
-  RunOptions options;
-  SessionOptions session;
-  OptionSet run_set;
-  declare(options, run_set);
-  declare(session, run_set);
-  std::vector<Assignment> own = parse_options(words, run_set);
-  run_set.assign(own, command_line_name);
-  const Job job = read_job(options.job, options.set);
-  const CommandChoice choice = choose_command(job.command, all_commands());
-  if (choice.words != job.command.size() || choice.entry->text.name == "run")
-    throw InputError(job.file + ": key 'command' must name one command other than run");
-  prepared.entry = choice.entry;
-  declare_all(prepared, launch);
-  std::erase_if(own, [](const Assignment& given) { return given.name == "job" || given.name == "set"; });
-  std::vector<Assignment> assignments = job_assignments(job, prepared.set);
-  assignments.insert(assignments.end(), own.begin(), own.end());
-  prepared.set.assign(assignments, [&](const Option& option) { return job.file + ": " + option.name; });
-}
-
-std::unique_ptr<Prepared> prepare(std::span<const std::string> words, const Launch& launch) {
-  auto prepared = std::make_unique<Prepared>();
-  const CommandChoice choice = choose_command(words, all_commands());
-  const std::span<const std::string> rest = words.subspan(choice.words);
-  if (choice.entry->text.name == "run") {
-    prepare_job(rest, launch, *prepared);
-    return prepared;
-  }
-  prepared->entry = choice.entry;
-  declare_all(*prepared, launch);
-  prepared->set.assign(parse_options(rest, prepared->set), command_line_name);
-  return prepared;
-}
-
 /// Runs the command on this process and writes what it measured. `communicator`: null for one process only.
-int run_command_of(Prepared& prepared, cluster::Communicator* communicator, const Surroundings& around) {
+int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicator, const Surroundings& around) {
   const SessionOptions& options = prepared.session;
   const bool is_first = communicator == nullptr || communicator->is_root();
   Console console(around.out, around.errors,
@@ -116,14 +64,23 @@ int run_command_of(Prepared& prepared, cluster::Communicator* communicator, cons
   if (communicator != nullptr) peak = communicator->allreduce(peak, cluster::Reduction::kMax);
   report.set("peak_memory_bytes", peak);
   if (is_first && !options.json.empty()) write_text_file(options.json, report.json());
-  return kExitDone;
+  return session.exit_code;
 }
 
 int exit_code_of(const std::exception& error) {
   return dynamic_cast<const InputError*>(&error) != nullptr ? kExitUsage : kExitFailed;
 }
 
-int run_prepared(Prepared& prepared, const Surroundings& around) {
+/// A launcher whose PMI this MPI doesn't speak leaves every process alone in a job of one, and each would do the whole
+/// work and write the same file.
+void check_that_all_are_here(const cluster::Communicator& communicator, const Launch& launch) {
+  if (communicator.size() > 1 || launch.size == 1) return;
+  throw partition::SystemError(std::to_string(launch.size) +
+                               " processes were started, but MPI finds only this one: the launcher and this MPI don't "
+                               "speak the same PMI; use mpirun, or srun --mpi=pmix");
+}
+
+int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surroundings& around) {
   const SessionOptions& options = prepared.session;
   if (!options.json.empty()) check_output_file(options.json);
   if (!options.log.empty()) check_output_file(options.log);
@@ -132,6 +89,7 @@ int run_prepared(Prepared& prepared, const Surroundings& around) {
 #endif
   if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around);
   const std::unique_ptr<cluster::Communicator> communicator = cluster::connect();
+  check_that_all_are_here(*communicator, launch);
   const auto body = [&] {
     try {
       return run_command_of(prepared, communicator.get(), around);
@@ -150,7 +108,7 @@ bool asks_for_help(std::span<const std::string> words) {
 }
 
 void print_command_help(const CommandEntry* entry, const Surroundings& around) {
-  Prepared prepared;
+  PreparedCommand prepared;
   prepared.entry = entry;
   declare_all(prepared, read_launch());
   around.out << help_text(entry->text, prepared.set, std::min<std::size_t>(around.columns, 100));
@@ -195,10 +153,10 @@ int dispatch(std::span<const std::string> words, const Launch& launch, const Sur
   if (words[0] == "help") return print_help(words.subspan(1), around);
   if (asks_for_help(words)) return print_help(words, around);
   if (words[0].starts_with('-')) throw InputError("expected a command first, found " + words[0]);
-  const std::unique_ptr<Prepared> prepared = prepare(words, launch);
+  const std::unique_ptr<PreparedCommand> prepared = prepare_command(words, launch);
   // Under mpirun every rank gets the same words, but only some commands are made for many ranks.
   if (launch.rank > 0 && !prepared->entry->is_distributed) return kExitDone;
-  return run_prepared(*prepared, around);
+  return run_prepared(*prepared, launch, around);
 }
 
 }  // namespace

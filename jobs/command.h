@@ -44,6 +44,8 @@ struct Session {
   cluster::Communicator* communicator = nullptr;
   /// Null in tests.
   Interruption* interruption = nullptr;
+  /// What the process ends with if nothing throws: for commands whose verdict is an exit code (doctor, submit --wait).
+  int exit_code = 0;
 
   /// Removes `path` if the user presses Ctrl-C.
   void watch(const std::string& path) const;

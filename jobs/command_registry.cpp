@@ -1,6 +1,7 @@
 // The list of commands: the only file that knows them all.
 #include "jobs/command.h"
 #include "jobs/completion_command.h"
+#include "jobs/doctor_command.h"
 #include "jobs/embed_command.h"
 #include "jobs/eval_command.h"
 #include "jobs/export_command.h"
@@ -10,6 +11,7 @@
 #include "jobs/query_command.h"
 #include "jobs/run_command.h"
 #include "jobs/split_command.h"
+#include "jobs/submit_command.h"
 #include "jobs/walk_command.h"
 
 namespace knotwork::jobs {
@@ -19,13 +21,13 @@ const std::vector<CommandEntry>& all_commands() {
       embed_command(),         walk_command(),          export_command(),        partition_command(),
       split_command(),         info_command(),          generate_rmat_command(), generate_sbm_command(),
       eval_linkpred_command(), eval_classify_command(), query_command(),         run_command(),
-      completion_command(),
+      submit_command(),        doctor_command(),        completion_command(),
   };
   return kCommands;
 }
 
 const std::vector<std::string>& planned_commands() {
-  static const std::vector<std::string> kPlanned = {"ppr", "infer", "doctor", "submit", "eval rank"};
+  static const std::vector<std::string> kPlanned = {"ppr", "infer", "eval rank"};
   return kPlanned;
 }
 

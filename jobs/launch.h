@@ -15,8 +15,8 @@ struct Launch {
 /// Reads what Open MPI, MPICH (PMI) and Slurm set; one rank if nothing is set.
 Launch read_launch();
 
-/// Threads for this process: its allowed cores, shared among the host's ranks unless the launcher has bound it to its
-/// own cores already. At least 1.
+/// Threads for this process: the cores that it may use (cluster/host_resources.h: binding, control groups, Slurm's
+/// --cpus-per-task), shared among the host's ranks unless the launcher has given it cores of its own. At least 1.
 std::uint32_t default_threads(const Launch& launch);
 
 }  // namespace knotwork::jobs
