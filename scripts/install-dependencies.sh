@@ -1,8 +1,8 @@
 #!/bin/bash
 # Installs what Knotwork needs from Debian 12's own archive: only what is missing, so a second run does nothing.
 #   scripts/install-dependencies.sh [build] [test] [lint] [bench]      default: build
-# build: the compiler and the libraries that `knotwork` links. test: GoogleTest, and the Python libraries that the
-# tests open Knotwork's files with. lint: clang-format and clang-tidy. bench: the peers that scripts/bench.sh measures.
+# build: the compiler and the libraries that `knotwork` links. test: GoogleTest, the Python libraries that the tests open
+# Knotwork's files with, Slurm and network tools. lint: clang-format and clang-tidy. bench: the peers that scripts/bench.sh measures.
 set -euo pipefail
 
 build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
@@ -13,7 +13,10 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)
-test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd)
+test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd
+  slurm-wlm munge                       # a real Slurm cluster on one machine
+  iproute2 nftables                     # hosts of its own (network namespaces), a port that is blocked
+  python3-yaml python3-jsonschema)      # manifests against their schema
 lint_packages=(clang-format clang-tidy libomp-dev)
 bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim)
 

@@ -1,0 +1,104 @@
+"""Ranks on hosts with addresses of their own (network namespaces), started by mpirun: training, and `knotwork doctor` while a
+port is blocked, a link is down, files differ. The doctor must name the culprit, within its time.
+"""
+import json
+import shutil
+import subprocess
+import time
+import unittest
+
+from binary import BINARY, BinaryTest, data_set, main
+from namespace_hosts import DATA, NamespaceHosts, skip_reason
+
+HOSTS = 3
+TIMEOUT = 2  # seconds that the doctor waits for an answer
+
+
+class HostsTest(BinaryTest):
+    @classmethod
+    def setUpClass(cls):
+        reason = skip_reason()
+        if reason:
+            raise unittest.SkipTest(reason)
+
+    def setUp(self):
+        super().setUp()
+        self.hosts = NamespaceHosts(HOSTS)
+        self.addCleanup(self.hosts.stop)
+        self.hosts.start()
+
+    def on_all(self, *words, code=0, timeout=60):
+        result = self.hosts.mpirun([BINARY, *map(str, words)], self.folder, timeout)
+        self.assertEqual(code, result.returncode, result.stdout[-3000:] + result.stderr[-3000:])
+        return result.stdout
+
+
+class Training(HostsTest):
+    def test_three_hosts_train_one_model(self):
+        self.knotwork("split", data_set(self, "facebook"), "-o", "split", "--test", 0.5, "--seed", 1)
+        self.on_all("embed", "split/train.tsv", "-o", "vectors.npy", "--dim", 64, "--walks", 4, "--length", 40, "--json",
+                    "embed.json")
+        self.assertEqual(HOSTS, self.figures("embed.json")["processes"])
+        self.assertGreater(self.figures("embed.json")["rows_pulled"], 0)
+        self.knotwork("eval", "linkpred", "vectors.npy", "--split", "split", "--json", "eval.json")
+        self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
+
+
+class Doctor(HostsTest):
+    def doctor(self, *words, code=1):
+        """Runs the doctor on all hosts; returns its problems, having checked that it came back in time."""
+        start = time.monotonic()
+        said = self.on_all("doctor", "--timeout", TIMEOUT, "--json", "doctor.json", *words, code=code)
+        self.assertLess(time.monotonic() - start, TIMEOUT + 15)
+        self.assertIn("verdict: ready" if code == 0 else "verdict: not ready", said)
+        return self.figures("doctor.json").get("problems", [])
+
+    def test_healthy_hosts_are_ready(self):
+        self.assertEqual([], self.doctor(code=0))
+        ranks = self.figures("doctor.json")["ranks"]
+        self.assertEqual([f"h{number}" for number in range(1, HOSTS + 1)], [rank["host"] for rank in ranks])
+        self.assertEqual([f"{DATA}.{number}" for number in range(1, HOSTS + 1)], [rank["address"] for rank in ranks])
+        for rank in ranks:
+            self.assertEqual("dat", rank["interface"])
+            self.assertEqual(HOSTS - 1, rank["reached_by"])
+            self.assertLess(abs(rank["clock_skew_seconds"]), 0.1)
+
+    def test_a_blocked_port_is_named(self):
+        if not shutil.which("nft"):
+            self.skipTest("no nft to block a port with (scripts/install-dependencies.sh test)")
+        for rule in ("add table inet wall", "add chain inet wall input { type filter hook input priority 0 ; }",
+                     "add rule inet wall input tcp dport 45000 drop"):
+            self.hosts.on("h2", "nft", rule)
+        problems = self.doctor("--port", 45000)
+        self.assertEqual([f"no other rank can reach rank 1 on host h2 at {DATA}.2:45000 (interface dat): no answer within "
+                          f"{TIMEOUT} s"], problems)
+
+    def test_a_link_that_is_down_is_named(self):
+        self.hosts.switch("link", "set", "dat3", "down")
+        problems = self.doctor()
+        self.assertIn(f"rank 2 on host h3: the link of interface dat ({DATA}.3) is down", problems)
+        self.assertTrue(any(f"at {DATA}.3:" in problem for problem in problems), problems)
+        self.assertFalse(any("can reach rank 1" in problem for problem in problems), problems)
+
+    def test_a_network_that_one_host_lacks_is_named(self):
+        self.hosts.ip("-n", self.hosts.name("h2"), "addr", "flush", "dev", "dat")
+        problems = self.doctor("--network", f"{DATA}.0/24")
+        self.assertIn(f"rank 1 on host h2: no address on '{DATA}.0/24'; this host has lo=127.0.0.1 ctl=10.77.0.2", problems[0])
+        self.assertTrue(all("rank 1 on host h2 cannot reach" in problem for problem in problems[1:]), problems)
+
+    def test_job_files_that_differ_are_named(self):
+        # A file that reads differently on every host.
+        problems = self.doctor("/proc/sys/kernel/hostname")
+        self.assertEqual(2, len(problems), problems)
+        self.assertIn("rank 1 on host h2: its job file /proc/sys/kernel/hostname is ", problems[0])
+
+    def test_a_host_name_that_does_not_resolve_is_a_warning(self):
+        hosts = self.hosts.folder / "hosts"
+        hosts.write_text("\n".join(line for line in hosts.read_text().splitlines() if "h2" not in line) + "\n")
+        self.assertEqual([], self.doctor("--network", "dat", code=0))
+        warnings = self.figures("doctor.json")["warnings"]
+        self.assertTrue(any("rank 1 on host h2: the host name doesn't resolve" in text for text in warnings), warnings)
+
+
+if __name__ == "__main__":
+    main()

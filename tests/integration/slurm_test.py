@@ -1,0 +1,127 @@
+"""`knotwork submit` on a real Slurm of four nodes: from a job file to judged vectors, and every way that a job can fail."""
+import json
+import subprocess
+import unittest
+
+from binary import BINARY, BinaryTest, data_set, main
+from slurm_cluster import SlurmCluster, skip_reason
+
+
+class SlurmTest(BinaryTest):
+    """All cases of a class share one cluster; each has a folder of its own."""
+
+    @classmethod
+    def setUpClass(cls):
+        reason = skip_reason()
+        if reason:
+            raise unittest.SkipTest(reason)
+        cls.cluster = SlurmCluster()
+        cls.addClassCleanup(cls.cluster.stop)
+        cls.cluster.start()
+
+    def run_command(self, command, stdin=None, timeout=100):
+        return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=timeout,
+                              env=self.cluster.environment)
+
+    def job(self, name, command, **keys):
+        """Writes a job file; returns its name."""
+        lines = [f"command = {json.dumps(command)}", *(f"{key} = {json.dumps(value)}" for key, value in keys.items())]
+        return self.write(name, "\n".join(lines) + "\n")
+
+    def submitted(self, *arguments):
+        """Submits, waits for the end, and returns the job's log."""
+        number = self.knotwork("submit", *arguments).strip()
+        self.assertRegex(number, r"^\d+$")
+        self.cluster.wait_for_job(number, 90)
+        return self.log(number)
+
+    def log(self, number):
+        logs = list(self.folder.glob(f"*-{number}.log"))
+        self.assertEqual(1, len(logs), list(self.folder.iterdir()))
+        return logs[0].read_text()
+
+    def waited(self, *arguments, code=0):
+        """Submits with --wait; returns the job's log."""
+        return self.log(self.knotwork("submit", *arguments, "--wait", code=code).strip())
+
+    def ring(self):
+        edges = "".join(f"{i} {(i + step) % 200}\n" for i in range(200) for step in (1, 2, 5))
+        return self.write("ring.tsv", edges)
+
+
+class Embedding(SlurmTest):
+    """The path that people take."""
+
+    def test_four_nodes_embed_facebook_and_the_result_is_judged(self):
+        self.knotwork("split", data_set(self, "facebook"), "-o", "split", "--test", 0.5, "--seed", 1)
+        job = self.job("facebook.toml", "embed", graph="split/train.tsv", output="vectors.npy", json="embed.json", dim=64,
+                       walks=4, length=40)
+        log = self.submitted(job, "--nodes", 4, "--time", "0:10:00", "--mem", "1G")
+        self.assertIn("4 ranks with 1 threads each on n[1-4]", log)
+        self.assertIn("ended with exit code 0", log)
+        self.assertEqual(4, self.figures("embed.json")["processes"])
+        judge = self.job("judge.toml", "eval linkpred", embedding="vectors.npy", split="split", json="eval.json")
+        self.submitted(judge, "--nodes", 1)
+        self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
+
+    def test_srun_starts_ranks_by_pmix_in_a_folder_with_a_blank(self):
+        self.folder = self.folder / "my graphs"
+        self.folder.mkdir()
+        self.ring()
+        job = self.job("ring job.toml", "embed", graph="ring.tsv", output="vectors.npy", json="embed.json", dim=8, walks=1)
+        log = self.submitted(job, "--nodes", 1, "--ntasks-per-node", 2, "--launcher", "srun")
+        self.assertIn("ended with exit code 0", log)
+        self.assertEqual(2, self.figures("embed.json")["processes"])
+        self.assertEqual(1, json.loads((self.folder / "embed.json").read_text())["configuration"]["threads"])
+
+    def test_threads_are_the_cores_of_a_task(self):
+        self.ring()
+        job = self.job("ring.toml", "embed", graph="ring.tsv", output="vectors.npy", json="embed.json", dim=8, walks=1)
+        self.waited(job, "--nodes", 2, "--cpus-per-task", 2)
+        self.assertEqual(2, json.loads((self.folder / "embed.json").read_text())["configuration"]["threads"])
+
+    def test_the_doctor_sees_four_ranks(self):
+        job = self.job("doctor.toml", "doctor", json="doctor.json")
+        log = self.waited(job, "--nodes", 4)
+        self.assertIn("verdict: ready, 4 processes on 1 host", log)
+        self.assertEqual([3, 3, 3, 3], [rank["reached_by"] for rank in self.figures("doctor.json")["ranks"]])
+
+
+class Trouble(SlurmTest):
+    """Exit codes and messages come through."""
+
+    def test_a_failing_jobs_exit_code_comes_through(self):
+        for launcher, nodes in (("mpirun", 2), ("srun", 1)):
+            with self.subTest(launcher):
+                job = self.job("bad.toml", "embed", graph="absent.tsv", output="vectors.npy")
+                log = self.waited(job, "--nodes", nodes, "--launcher", launcher, code=2)
+                self.assertIn("absent.tsv", log)
+                self.assertIn("ended with exit code 2", log)
+                self.assertFalse((self.folder / "vectors.npy").exists())
+
+    def test_a_refused_submission_comes_through(self):
+        job = self.job("ring.toml", "embed", graph="ring.tsv", output="vectors.npy")
+        result = self.run_command([BINARY, "submit", job, "--nodes", "2", "--partition", "nosuch"])
+        self.assertEqual(1, result.returncode)
+        self.assertEqual(b"", result.stdout)
+        self.assertIn(b"nosuch", result.stderr)
+        self.assertIn(b"sbatch refused ring.sbatch", result.stderr)
+
+    def test_a_bad_job_never_reaches_the_queue(self):
+        job = self.job("typo.toml", "embed", graph="ring.tsv", output="vectors.npy", dimm=8)
+        result = self.run_command([BINARY, "submit", job, "--nodes", "2"])
+        self.assertEqual(2, result.returncode)
+        self.assertIn(b"typo.toml:4: unknown key 'dimm'; did you mean dim?", result.stderr)
+        self.assertEqual("", self.cluster.ask("squeue", "--noheader", "--name=typo", "--states=all"))
+
+    def test_srun_without_pmi_is_refused(self):
+        self.ring()
+        command = ["srun", "--mpi=none", "-N2", "-n2", BINARY, "embed", "ring.tsv", "-o", "vectors.npy"]
+        result = self.run_command(command)
+        self.assertEqual(1, result.returncode, result)
+        self.assertIn(b"use srun --mpi=pmix or mpirun", result.stderr)
+        self.assertFalse((self.folder / "vectors.npy").exists())
+
+
+if __name__ == "__main__":
+    main()
