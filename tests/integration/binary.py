@@ -16,6 +16,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("KNOTWORK_BINARY") or str(SOURCE / "build/release/jobs/knotwork")
+# The same program with another commit in its version.
+OTHER_BUILD = os.environ.get("KNOTWORK_OTHER_BUILD") or str(SOURCE / "build/release/tests/integration/knotwork_other_build")
 DATA = Path(os.environ.get("KNOTWORK_DATA_DIR") or SOURCE.parent / "shared/data")
 SKIPPED = 77  # exit code that ctest shows as "Skipped"
 
