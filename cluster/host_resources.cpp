@@ -6,6 +6,7 @@
 #include <cmath>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <sched.h>
 #include <sstream>
 #include <string>
@@ -67,6 +68,17 @@ std::optional<double> cpu_quota(const fs::path& root) {
   return least;
 }
 
+/// Bytes of a group's usage that the kernel gives back when they are needed: cached files.
+double reclaimable(const fs::path& folder) {
+  std::ifstream table(folder / "memory.stat");
+  std::map<std::string, double> counts;
+  std::string name;
+  for (double value = 0; table >> name >> value;) counts[name] = value;
+  // Version 1 counts a group without its children under the names that version 2 has for all of it.
+  const std::string prefix = counts.contains("total_inactive_file") ? "total_" : "";
+  return counts[prefix + "inactive_file"] + counts[prefix + "active_file"];
+}
+
 /// What the control groups leave, in bytes; the largest number if they set no limit.
 double memory_left_by_groups(const fs::path& root) {
   double left = std::numeric_limits<double>::infinity();
@@ -74,7 +86,9 @@ double memory_left_by_groups(const fs::path& root) {
     for (const auto& [limit_file, usage_file] :
          {std::pair{"memory.max", "memory.current"}, std::pair{"memory.limit_in_bytes", "memory.usage_in_bytes"}}) {
       const std::optional<double> limit = number_in(folder / limit_file);
-      if (limit) left = std::min(left, std::max(0.0, *limit - number_in(folder / usage_file).value_or(0)));
+      if (!limit) continue;
+      const double usage = number_in(folder / usage_file).value_or(0) - reclaimable(folder);
+      left = std::min(left, std::max(0.0, *limit - std::max(0.0, usage)));
     }
   }
   return left;

@@ -8,6 +8,7 @@
 #include <numbers>
 
 #include "cluster/communicator.h"
+#include "cluster/memory_check.h"
 #include "embeddings/embedding_file.h"
 #include "jobs/build_info.h"
 #include "jobs/console.h"
@@ -163,6 +164,13 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   session.console.summary(aligned_pairs(lines));
 }
 
+/// Bytes that the rows of `nodes` nodes take at least: vectors, and those of contexts. What training takes besides
+/// (replicas of other processes' rows, buffers) comes on top.
+std::uint64_t least_memory(const EmbedOptions& options, std::uint64_t nodes) {
+  const std::uint64_t tables = options.method == "line" ? 1 : 2;
+  return nodes * tables * options.dim * sizeof(float);
+}
+
 // Vectors that know nothing have a loss of (negatives + 1) log 2 a pair.
 bool has_diverged(const worker::TrainingReport& report, std::uint32_t negatives) {
   const double enormous = 100.0 * (negatives + 1.0) * std::numbers::ln2;
@@ -211,6 +219,7 @@ void run(const EmbedOptions& options, Session& session) {
   }
   const worker::DistributedGraph graph = worker::scatter_graph(communicator, whole, names);
   whole.reset();
+  cluster::require_memory(communicator, least_memory(options, graph.slice.row_count()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   worker::Trainer trainer(communicator, graph, training_options(options, weighted, session.options.threads));
   const worker::TrainingReport done = train(trainer, session);

@@ -40,10 +40,6 @@ class SlurmTest(BinaryTest):
         self.assertEqual(1, len(logs), list(self.folder.iterdir()))
         return logs[0].read_text()
 
-    def waited(self, *arguments, code=0):
-        """Submits with --wait; returns the job's log."""
-        return self.log(self.knotwork("submit", *arguments, "--wait", code=code).strip())
-
     def ring(self):
         edges = "".join(f"{i} {(i + step) % 200}\n" for i in range(200) for step in (1, 2, 5))
         return self.write("ring.tsv", edges)
@@ -77,12 +73,12 @@ class Embedding(SlurmTest):
     def test_threads_are_the_cores_of_a_task(self):
         self.ring()
         job = self.job("ring.toml", "embed", graph="ring.tsv", output="vectors.npy", json="embed.json", dim=8, walks=1)
-        self.waited(job, "--nodes", 2, "--cpus-per-task", 2)
+        self.submitted(job, "--nodes", 2, "--cpus-per-task", 2)
         self.assertEqual(2, json.loads((self.folder / "embed.json").read_text())["configuration"]["threads"])
 
     def test_the_doctor_sees_four_ranks(self):
         job = self.job("doctor.toml", "doctor", json="doctor.json")
-        log = self.waited(job, "--nodes", 4)
+        log = self.submitted(job, "--nodes", 4)
         self.assertIn("verdict: ready, 4 processes on 1 host", log)
         self.assertEqual([3, 3, 3, 3], [rank["reached_by"] for rank in self.figures("doctor.json")["ranks"]])
 
@@ -91,13 +87,23 @@ class Trouble(SlurmTest):
     """Exit codes and messages come through."""
 
     def test_a_failing_jobs_exit_code_comes_through(self):
-        for launcher, nodes in (("mpirun", 2), ("srun", 1)):
-            with self.subTest(launcher):
-                job = self.job("bad.toml", "embed", graph="absent.tsv", output="vectors.npy")
-                log = self.waited(job, "--nodes", nodes, "--launcher", launcher, code=2)
-                self.assertIn("absent.tsv", log)
-                self.assertIn("ended with exit code 2", log)
-                self.assertFalse((self.folder / "vectors.npy").exists())
+        job = self.job("bad.toml", "embed", graph="absent.tsv", output="vectors.npy")
+        start = self.knotwork("submit", job, "--nodes", 1, "--launcher", "srun").strip()
+        log = self.log(self.knotwork("submit", job, "--nodes", 2, "--wait", code=2).strip())
+        self.cluster.wait_for_job(start, 60)
+        for said in (log, self.log(start)):
+            self.assertIn("absent.tsv", said)
+            self.assertIn("ended with exit code 2", said)
+        self.assertIn("ExitCode=2:0", self.cluster.ask("scontrol", "show", "job", start))
+        self.assertFalse((self.folder / "vectors.npy").exists())
+
+    def test_too_little_memory_is_found_before_training(self):
+        self.ring()
+        job = self.job("large.toml", "embed", graph="ring.tsv", output="vectors.npy", dim=65536)
+        log = self.submitted(job, "--nodes", 1, "--mem", "50M")
+        self.assertIn("ended with exit code 1", log)
+        self.assertRegex(log, r"host \S+ \(1 rank\) needs at least 0.10 GB of memory, 0.05 GB are available to this job")
+        self.assertFalse((self.folder / "vectors.npy").exists())
 
     def test_a_refused_submission_comes_through(self):
         job = self.job("ring.toml", "embed", graph="ring.tsv", output="vectors.npy")

@@ -8,6 +8,9 @@
 
 #include <gtest/gtest.h>
 
+#include "cluster/memory_check.h"
+#include "cluster/single_process.h"
+
 namespace knotwork::cluster {
 namespace {
 
@@ -44,6 +47,8 @@ TEST_F(HostTree, VersionTwoTakesTheLeastOnTheWayUp) {
   write("sys/fs/cgroup/pods/one/memory.current", "400000\n");
   write("sys/fs/cgroup/pods/memory.max", "max\n");
   EXPECT_EQ(available_memory({}, root_), 600000U);
+  write("sys/fs/cgroup/pods/one/memory.stat", "anon 200000\ninactive_file 100000\nactive_file 50000\n");
+  EXPECT_EQ(available_memory({}, root_), 750000U) << "cached files are given back";
   write("sys/fs/cgroup/pods/one/memory.current", "2000000\n");
   EXPECT_EQ(available_memory({}, root_), 0U) << "a group above its limit";
 }
@@ -58,6 +63,10 @@ TEST_F(HostTree, VersionOne) {
   write("sys/fs/cgroup/memory/job/memory.limit_in_bytes", "500000\n");
   EXPECT_DOUBLE_EQ(host_cores(root_).quota.value_or(0), 3);
   EXPECT_EQ(available_memory({}, root_), 500000U);
+  write("sys/fs/cgroup/memory/job/memory.usage_in_bytes", "400000\n");
+  write("sys/fs/cgroup/memory/job/memory.stat",
+        "inactive_file 1\ntotal_inactive_file 100000\ntotal_active_file 1000\n");
+  EXPECT_EQ(available_memory({}, root_), 201000U);
 }
 
 TEST_F(HostTree, SlurmLimitsMemoryToo) {
@@ -92,6 +101,21 @@ TEST(Threads, FollowTheQuota) {
   EXPECT_EQ(threads_for({.online = 64, .allowed = 64, .quota = 2.5}, {}, 1), 3U);
   EXPECT_EQ(threads_for({.online = 64, .allowed = 64, .quota = 0.1}, {}, 1), 1U);
   EXPECT_EQ(threads_for({.online = 64, .allowed = 64, .quota = 8}, {}, 4), 2U);
+}
+
+TEST(MemoryCheck, AddsUpTheRanksOfAHost) {
+  const std::vector<MemoryNeed> ranks = {{"a", "a/1", 600, 1000}, {"b", "b/1", 900, 1000}, {"a", "a/1", 600, 1000}};
+  EXPECT_EQ(
+      short_hosts(ranks),
+      std::vector<std::string>{"host a (2 ranks) needs at least 0.00 GB of memory, 0.00 GB are available to this job"});
+  EXPECT_TRUE(short_hosts({{"a", "a/1", 1000, 1000}}).empty());
+  EXPECT_TRUE(short_hosts({{"a", "a/1", 1000, 0}}).empty()) << "not known";
+}
+
+TEST(MemoryCheck, ThisHostHasAMegabyteButNoExabyte) {
+  SingleProcess alone;
+  EXPECT_NO_THROW(require_memory(alone, 1U << 20));
+  EXPECT_THROW(require_memory(alone, std::uint64_t{1} << 60), ClusterError);
 }
 
 TEST(ThisHost, HasCoresMemoryAndDisk) {
