@@ -36,7 +36,7 @@ class HostsTest(BinaryTest):
 class Training(HostsTest):
     def test_three_hosts_train_one_model(self):
         self.knotwork("split", data_set(self, "facebook"), "-o", "split", "--test", 0.5, "--seed", 1)
-        self.on_all("embed", "split/train.tsv", "-o", "vectors.npy", "--dim", 64, "--walks", 4, "--length", 40, "--json",
+        self.on_all("embed", "split/train.tsv", "-o", "vectors.npy", "--dim", 32, "--walks", 3, "--length", 30, "--json",
                     "embed.json")
         self.assertEqual(HOSTS, self.figures("embed.json")["processes"])
         self.assertGreater(self.figures("embed.json")["rows_pulled"], 0)

@@ -50,8 +50,8 @@ class Embedding(SlurmTest):
 
     def test_four_nodes_embed_facebook_and_the_result_is_judged(self):
         self.knotwork("split", data_set(self, "facebook"), "-o", "split", "--test", 0.5, "--seed", 1)
-        job = self.job("facebook.toml", "embed", graph="split/train.tsv", output="vectors.npy", json="embed.json", dim=64,
-                       walks=4, length=40)
+        job = self.job("facebook.toml", "embed", graph="split/train.tsv", output="vectors.npy", json="embed.json", dim=32,
+                       walks=3, length=30)
         log = self.submitted(job, "--nodes", 4, "--time", "0:10:00", "--mem", "1G")
         self.assertIn("4 ranks with 1 threads each on n[1-4]", log)
         self.assertIn("ended with exit code 0", log)
