@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 PREFIX = "kwt"
+FOLDER_PREFIX = "knotwork-hosts-"  # then the number of the process
 CONTROL = "10.77.0"
 DATA = "10.78.0"
 
@@ -27,14 +28,26 @@ def skip_reason(programs=("ip", "mpirun", "unshare")):
     return "" if probe.returncode == 0 else f"no namespaces on this machine: {probe.stderr.strip()}"
 
 
+def remove_namespace(name):
+    # What still runs there would keep the namespace alive.
+    pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split()
+    if pids:
+        subprocess.run(["kill", "-KILL", *pids], check=False, capture_output=True)
+    subprocess.run(["ip", "netns", "del", name], check=False)
+
+
 def remove_stale():
-    """Namespaces of tests that were killed: their names bear the process."""
+    """Namespaces and folders of tests that were killed: their names bear the process."""
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True).stdout
     for line in listed.splitlines():
         name = line.split()[0]
         parts = name.split("-")
         if parts[0] == PREFIX and len(parts) == 3 and not Path(f"/proc/{parts[1]}").exists():
-            subprocess.run(["ip", "netns", "del", name], check=False)
+            remove_namespace(name)
+    for folder in Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"):
+        process = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 class NamespaceHosts:
@@ -42,13 +55,13 @@ class NamespaceHosts:
 
     def __init__(self, count):
         self.count = count
-        self.folder = Path(tempfile.mkdtemp(prefix="knotwork-hosts-"))
+        remove_stale()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
 
     def name(self, host):
         return f"{PREFIX}-{os.getpid()}-{host}"
 
     def start(self):
-        remove_stale()
         ip = self.ip
         ip("netns", "add", self.name("switch"))
         for bridge in ("ctl", "dat"):
@@ -104,9 +117,5 @@ class NamespaceHosts:
             name = self.name(host)
             if not Path(f"/run/netns/{name}").exists():
                 continue
-            # What still runs there would keep the namespace alive.
-            pids = subprocess.run(["ip", "netns", "pids", name], capture_output=True, text=True).stdout.split()
-            if pids:
-                subprocess.run(["kill", "-KILL", *pids], check=False, capture_output=True)
-            subprocess.run(["ip", "netns", "del", name], check=False)
+            remove_namespace(name)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,8 +1,9 @@
 """A real Slurm of four nodes on this machine: its own munged, slurmctld and four slurmd, in a temporary folder with ports
 of their own, so that neither an installed Slurm nor a second test is touched.
 
-Daemons run in the foreground as children that the kernel kills when this process dies, however it dies. Needs root (slurmd
-starts jobs for any user) and Debian's slurm-wlm and munge; skip_reason() says what is missing.
+Daemons run in the foreground as children that the kernel kills when this process dies, however it dies; what else a killed
+test leaves behind, the next start removes. Needs root (slurmd starts jobs for any user) and Debian's slurm-wlm and munge;
+skip_reason() says what is missing.
 """
 import ctypes
 import os
@@ -15,6 +16,7 @@ import time
 from pathlib import Path
 
 NODES = 4
+FOLDER_PREFIX = "knotwork-slurm-"  # then the number of the process
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "squeue", "scancel", "mpirun")
 DEATH_SIGNAL_OF_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 
@@ -71,11 +73,32 @@ def die_with_parent():
     ctypes.CDLL(None, use_errno=True).prctl(DEATH_SIGNAL_OF_PARENT, signal.SIGKILL)
 
 
+def kill_users_of(folder):
+    """Ends every process whose SLURM_CONF lies in the folder: jobs' processes that outlived their cluster."""
+    mark = f"SLURM_CONF={folder}/".encode()
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if int(process.name) != os.getpid() and mark in (process / "environ").read_bytes():
+                os.kill(int(process.name), signal.SIGKILL)
+        except OSError:
+            continue  # It is gone already, or a kernel thread.
+
+
+def remove_stale():
+    """Clusters of tests that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(FOLDER_PREFIX + "*"):
+        process = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
+        if process.isdigit() and not Path(f"/proc/{process}").exists():
+            kill_users_of(folder)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 class SlurmCluster:
     """Four nodes n1 .. n4 of two cores each. `environment` makes every Slurm command talk to this cluster."""
 
     def __init__(self):
-        self.state = Path(tempfile.mkdtemp(prefix="knotwork-slurm-"))
+        remove_stale()
+        self.state = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
         self.state.chmod(0o755)  # munged refuses a socket that others can't reach
         self.daemons = []
         self.environment = dict(os.environ, SLURM_CONF=str(self.state / "slurm.conf"), OMPI_ALLOW_RUN_AS_ROOT="1",
@@ -155,4 +178,5 @@ class SlurmCluster:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
+        kill_users_of(self.state)
         shutil.rmtree(self.state, ignore_errors=True)
