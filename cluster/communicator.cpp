@@ -20,10 +20,13 @@ std::string Communicator::broadcast(std::string_view text, Rank root) {
 Launch launch_of(const std::function<const char*(const char*)>& variable) {
   // Open MPI's mpirun sets the first two; Slurm's PMIx plugin and other launchers the second; MPICH's Hydra, Intel MPI
   // and Slurm's PMI-2 the last two.
-  if (variable("OMPI_COMM_WORLD_SIZE") != nullptr) return {true, "mpirun"};
+  const auto number = [&](const char* name) { return variable(name) == nullptr ? 0 : std::atoi(variable(name)); };
+  if (variable("OMPI_COMM_WORLD_SIZE") != nullptr) return {true, "mpirun", number("OMPI_COMM_WORLD_RANK")};
   const bool in_slurm_step = variable("SLURM_STEP_NUM_TASKS") != nullptr;
   for (const char* name : {"PMIX_RANK", "PMI_RANK", "PMI_FD"}) {
-    if (variable(name) != nullptr) return {true, in_slurm_step ? "srun" : "a PMI launcher"};
+    if (variable(name) == nullptr) continue;
+    const Rank rank = number(variable("PMIX_RANK") != nullptr ? "PMIX_RANK" : "PMI_RANK");
+    return {true, in_slurm_step ? "srun" : "a PMI launcher", rank};
   }
   if (in_slurm_step && std::atoi(variable("SLURM_STEP_NUM_TASKS")) > 1) {
     throw ClusterError("srun started " + std::string(variable("SLURM_STEP_NUM_TASKS")) +
@@ -33,9 +36,8 @@ Launch launch_of(const std::function<const char*(const char*)>& variable) {
 }
 
 std::unique_ptr<Communicator> connect(const ConnectOptions& options) {
-  if (launch_of([](const char* name) { return std::getenv(name); }).needs_mpi) {
-    return std::make_unique<MpiCommunicator>(options.piece_bytes);
-  }
+  const Launch launch = launch_of([](const char* name) { return std::getenv(name); });
+  if (launch.needs_mpi) return std::make_unique<MpiCommunicator>(launch, options);
   return std::make_unique<SingleProcess>();
 }
 

@@ -12,17 +12,23 @@
 //
 //   const auto cluster = cluster::connect();
 //   return cluster::run_or_abort(*cluster, [&] { return run_job(*cluster); }, exit_code_of);
+//
+// A rank that is killed, stopped or cut off can't say so: heartbeats find out (liveness.h), and the process ends from
+// within, wherever it waits or computes, with exit code 1; one rank prints who is missing.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace knotwork::cluster {
@@ -81,8 +87,24 @@ class Communicator {
   virtual void send(std::span<const std::byte> bytes, Rank to, int tag) = 0;
   virtual Bytes receive(Rank from, int tag) = 0;
 
-  /// Writes `message` with the rank to standard error, and ends all ranks of the job with `exit_code`.
+  /// Writes `message` with the rank to standard error, and ends all ranks of the job with `exit_code`. If several ranks
+  /// do so at the same time, the first message is the one that is written.
   [[noreturn]] virtual void abort(int exit_code, std::string_view message) = 0;
+
+  /// "rank 3 (host b, pid 4711)", for messages. Any thread.
+  virtual std::string title(Rank rank) const { return "rank " + std::to_string(rank); }
+
+  /// Hash of build and configuration (see ConnectOptions): the same on all ranks.
+  virtual std::uint64_t configuration() const { return 0; }
+
+  /// `clean_up` runs before this process ends because the job does (another rank failed or is lost); from another
+  /// thread. Empty: nothing.
+  virtual void before_ending(std::function<void()> /*clean_up*/) {}
+
+  /// To be called, from any thread, when a signal asks this process to end, which a launcher does when a rank is gone.
+  /// Ends the other ranks, too, and says why unless the job is ending already; then returns the exit code. Nothing if
+  /// there are no others, and the caller should say what it likes.
+  virtual std::optional<int> interrupted(int /*signal*/) { return std::nullopt; }
 };
 
 /// How a process was started, as far as the environment tells.
@@ -91,6 +113,8 @@ struct Launch {
   bool needs_mpi = false;
   /// "mpirun", "srun", ... for people; empty if by hand.
   std::string launcher;
+  /// As the launcher says it.
+  Rank rank = 0;
 };
 
 /// Reads the variables that launchers set. `variable` is std::getenv or a test's stand-in. Throws ClusterError when a
@@ -100,10 +124,23 @@ Launch launch_of(const std::function<const char*(const char*)>& variable);
 struct ConnectOptions {
   /// Pieces in which large messages travel, bytes; below 2^31, since MPI counts in ints.
   std::size_t piece_bytes = std::size_t{1} << 30;
+  /// How long the start may take, and how long a rank may be silent before it counts as lost. Waits between ranks that
+  /// are alive may take any time.
+  std::chrono::milliseconds timeout{30'000};
+  /// Interface (eth0), address, or network (10.0.0.0/8) for heartbeats between hosts: see RendezvousOptions.
+  std::string network;
+  /// What must be the same on all ranks, else the job ends with a message that names the rank: version, and names and
+  /// values of options.
+  std::string build;
+  std::vector<std::pair<std::string, std::string>> configuration;
+  /// Without, ranks only tell each other who they are: no heartbeats, and nothing has to be the same.
+  bool watches = true;
 };
 
 /// Joins the job: MPI if a launcher started this process, otherwise a job of one. Call it once, early in main, and keep
-/// the result alive as long as anything speaks to other ranks; its destructor leaves MPI. Throws ClusterError.
+/// the result alive as long as anything speaks to other ranks; its destructor leaves MPI, together with the others.
+/// Throws ClusterError; ranks that don't come, don't fit together or can't reach each other end the process (exit code
+/// 1, message on one rank's standard error).
 std::unique_ptr<Communicator> connect(const ConnectOptions& options = {});
 
 /// Runs `body` and returns its result. If it throws on a rank of several, the job ends with that rank's message and the

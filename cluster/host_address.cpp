@@ -98,6 +98,13 @@ std::string resolve(const std::string& host) {
   return first == nullptr ? std::string() : dotted(first->ai_addr);
 }
 
+std::string interface_of(const std::string& address) {
+  for (const HostAddress& own : host_addresses()) {
+    if (own.address == address) return own.interface;
+  }
+  return "?";
+}
+
 std::string host_name() {
   std::array<char, 256> name{};
   if (gethostname(name.data(), name.size() - 1) != 0) {

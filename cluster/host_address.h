@@ -31,6 +31,9 @@ std::string choose_address(const std::vector<HostAddress>& candidates, std::stri
 /// The IPv4 address that a host name resolves to; empty if none.
 std::string resolve(const std::string& host);
 
+/// The interface that has this address of the machine; "?" if none has.
+std::string interface_of(const std::string& address);
+
 /// This machine's name.
 std::string host_name();
 

@@ -2,10 +2,16 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "cluster/communicator.h"
+#include "cluster/liveness.h"
+#include "cluster/roll_call.h"
 #include "cluster/single_process.h"
 
 namespace knotwork::cluster {
@@ -13,8 +19,8 @@ namespace knotwork::cluster {
 /// Initialises MPI and finalises it at the end: one in the life of a process. MPI's errors become ClusterErrors.
 class MpiCommunicator final : public Communicator {
  public:
-  /// `piece_bytes`: see ConnectOptions. Throws ClusterError.
-  explicit MpiCommunicator(std::size_t piece_bytes);
+  /// Joins MPI, calls the roll, and starts the heartbeats. Ends the process where connect() says so.
+  MpiCommunicator(const Launch& launch, const ConnectOptions& options);
   /// Leaves MPI together with the others. When an exception is on its way out, the others may never come: then the
   /// job is aborted instead, so that nothing hangs.
   ~MpiCommunicator() override;
@@ -32,17 +38,41 @@ class MpiCommunicator final : public Communicator {
   void send(std::span<const std::byte> bytes, Rank to, int tag) override;
   Bytes receive(Rank from, int tag) override;
   [[noreturn]] void abort(int exit_code, std::string_view message) override;
+  std::string title(Rank rank) const override { return cluster::title(roll_.at(static_cast<std::size_t>(rank))); }
+  std::uint64_t configuration() const override { return configuration_; }
+  void before_ending(std::function<void()> clean_up) override;
+  std::optional<int> interrupted(int signal) override;
 
  private:
-  struct Handle;  // Keeps <mpi.h> out of the headers.
-  std::vector<std::uint64_t> exchange_sizes(std::span<const Bytes> to_each);
+  struct Handle;  // These keep <mpi.h> out of the headers.
+  struct Transfers;
+  using Clock = std::chrono::steady_clock;
+
+  void join(const Launch& launch);
+  void meet(const ConnectOptions& options);
+  void meet_as_root(const RankCard& own, const ConnectOptions& options, const LivenessOptions& liveness);
+  void meet_the_root(const RankCard& own, const LivenessOptions& liveness);
+  std::vector<RankCard> hear_all(const RankCard& own);
+  void tell_all(const std::string& text);
+  std::string hear_root(const RankCard& own);
+  std::optional<Bytes> take_message(Rank from);
+  bool fits_parcel(std::size_t size) const;
+  std::vector<Bytes> open_parcels(Transfers& transfers);
+  void say(const Ending& ending);
+  [[noreturn]] void leave(const Ending& ending);
 
   std::unique_ptr<Handle> handle_;
   SingleProcess to_itself_;  // MPI_Send to oneself may block for ever.
   Rank rank_ = 0;
   Rank size_ = 1;
   std::size_t piece_bytes_;
+  std::chrono::milliseconds timeout_;
   int exceptions_at_start_;
+  std::vector<RankCard> roll_;  // By rank.
+  std::uint64_t configuration_ = 0;
+  std::mutex clean_up_mutex_;
+  std::function<void()> clean_up_;      // Guarded by clean_up_mutex_.
+  std::unique_ptr<Liveness> liveness_;  // Null if this rank is the only one.
 };
 
 }  // namespace knotwork::cluster

@@ -6,14 +6,17 @@
 #endif
 
 #include <algorithm>
+#include <chrono>
 #include <new>
 #include <optional>
 #include <ostream>
 #include <span>
 #include <stdexcept>
+#include <thread>
 
 #include "cluster/communicator.h"
 #include "jobs/build_info.h"
+#include "jobs/cluster_options.h"
 #include "jobs/command.h"
 #include "jobs/command_line.h"
 #include "jobs/console.h"
@@ -58,7 +61,7 @@ int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicato
   report.configuration(prepared.set.configuration());
   if (prepared.entry->shows_configuration)
     console.configuration(build_line() + ": " + prepared.entry->text.name, prepared.set.configuration_text());
-  Session session{options, console, report, communicator, around.interruption};
+  Session session{options, console, report, communicator, around.interruption, &prepared.cluster};
   prepared.command->run(session);
   std::uint64_t peak = peak_memory_bytes();
   if (communicator != nullptr) peak = communicator->allreduce(peak, cluster::Reduction::kMax);
@@ -80,6 +83,34 @@ void check_that_all_are_here(const cluster::Communicator& communicator, const La
                                "speak the same PMI; use mpirun, or srun --mpi=pmix");
 }
 
+/// While ranks don't know each other: it is the launcher that ends them, and it says why itself.
+void end_silently(Interruption* interruption) {
+  constexpr int kSignalBase = 128;
+  if (interruption != nullptr) interruption->ask([](int signal) { return kSignalBase + signal; });
+}
+
+/// While it lives, this process and the others end together: on a signal, or because one of them is lost.
+class SharedEnd {
+ public:
+  SharedEnd(cluster::Communicator& communicator, Interruption* interruption)
+      : communicator_(communicator), interruption_(interruption) {
+    if (interruption_ == nullptr) return;
+    communicator_.before_ending([this] { interruption_->remove_partial_files(); });
+    if (communicator_.size() > 1) interruption_->ask([this](int signal) { return communicator_.interrupted(signal); });
+  }
+  ~SharedEnd() {
+    if (interruption_ == nullptr) return;
+    if (communicator_.size() > 1) end_silently(interruption_);
+    communicator_.before_ending(nullptr);
+  }
+  SharedEnd(const SharedEnd&) = delete;
+  SharedEnd& operator=(const SharedEnd&) = delete;
+
+ private:
+  cluster::Communicator& communicator_;
+  Interruption* interruption_;
+};
+
 int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surroundings& around) {
   const SessionOptions& options = prepared.session;
   if (!options.json.empty()) check_output_file(options.json);
@@ -88,8 +119,10 @@ int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surround
   omp_set_num_threads(static_cast<int>(options.threads));
 #endif
   if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around);
-  const std::unique_ptr<cluster::Communicator> communicator = cluster::connect();
+  const std::unique_ptr<cluster::Communicator> communicator = cluster::connect(
+      prepared.entry->is_watched ? connect_options(prepared.cluster, prepared.set) : unwatched_connection());
   check_that_all_are_here(*communicator, launch);
+  const SharedEnd shared_end(*communicator, around.interruption);
   const auto body = [&] {
     try {
       return run_command_of(prepared, communicator.get(), around);
@@ -163,10 +196,15 @@ int dispatch(std::span<const std::string> words, const Launch& launch, const Sur
 
 int run_main(const std::vector<std::string>& words, const Surroundings& around) {
   const Launch launch = read_launch();
+  if (launch.size > 1) end_silently(around.interruption);
   const auto fail = [&](const std::string& reason, int code) {
     if (around.interruption != nullptr) around.interruption->remove_partial_files();
-    // Bad input is found by every rank alike; one line is enough. What else fails, the rank itself must say.
-    if (launch.rank == 0 || code != kExitUsage) around.errors << "knotwork: " << reason << std::endl;
+    // Bad input is mostly found by every rank alike, and one line is enough: the first rank ends, and the launcher ends
+    // the others within a good second. A rank that is still here then is alone with it.
+    constexpr std::chrono::milliseconds kFirstRankSpeaks(2500);
+    if (launch.rank > 0 && code == kExitUsage) std::this_thread::sleep_for(kFirstRankSpeaks);
+    const std::string who = launch.rank > 0 ? "rank " + std::to_string(launch.rank) + ": " : "";
+    around.errors << "knotwork: " << who << reason << std::endl;
     return code;
   };
   try {

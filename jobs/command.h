@@ -18,6 +18,7 @@ class Communicator;
 
 namespace knotwork::jobs {
 
+struct ClusterOptions;
 class Console;
 class Interruption;
 class Report;
@@ -44,6 +45,8 @@ struct Session {
   cluster::Communicator* communicator = nullptr;
   /// Null in tests.
   Interruption* interruption = nullptr;
+  /// Null where the communicator is.
+  const ClusterOptions* cluster = nullptr;
   /// What the process ends with if nothing throws: for commands whose verdict is an exit code (doctor, submit --wait).
   int exit_code = 0;
 
@@ -76,6 +79,8 @@ struct CommandEntry {
   bool shows_configuration = false;
   /// Runs on all ranks under mpirun; others run on the first rank only.
   bool is_distributed = false;
+  /// Of a distributed command: ranks that don't fit together or get lost end the job, and ClusterOptions say how.
+  bool is_watched = false;
   std::function<std::unique_ptr<Command>()> make;
 };
 

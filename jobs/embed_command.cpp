@@ -11,6 +11,7 @@
 #include "cluster/memory_check.h"
 #include "embeddings/embedding_file.h"
 #include "jobs/build_info.h"
+#include "jobs/cluster_options.h"
 #include "jobs/console.h"
 #include "jobs/export_command.h"
 #include "jobs/figures.h"
@@ -221,7 +222,9 @@ void run(const EmbedOptions& options, Session& session) {
   whole.reset();
   cluster::require_memory(communicator, least_memory(options, graph.slice.row_count()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
-  worker::Trainer trainer(communicator, graph, training_options(options, weighted, session.options.threads));
+  worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
+  set_row_service(*session.cluster, training);
+  worker::Trainer trainer(communicator, graph, training);
   const worker::TrainingReport done = train(trainer, session);
   if (has_diverged(done, options.negatives)) {
     throw InputError("training diverged: the loss is enormous or no number, and nothing was written; try a lower --lr");
@@ -252,6 +255,7 @@ CommandEntry embed_command() {
           .heading = "Embeddings",
           .shows_configuration = true,
           .is_distributed = true,
+          .is_watched = true,
           .make = command_of<EmbedOptions>(declare, run)};
 }
 

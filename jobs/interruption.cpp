@@ -1,21 +1,37 @@
 // sigwait on a thread, as pthread_sigmask(3) shows it.
 #include "jobs/interruption.h"
 
+#include <array>
 #include <filesystem>
 #include <pthread.h>
 #include <signal.h>
 #include <system_error>
+#include <ucontext.h>
 #include <unistd.h>
 #include <utility>
 
 namespace knotwork::jobs {
 namespace {
 
+constexpr std::array<int, 3> kEndingSignals{SIGINT, SIGTERM, SIGHUP};
+
 sigset_t ending_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGHUP}) sigaddset(&signals, signal);
+  for (const int signal : kEndingSignals) sigaddset(&signals, signal);
   return signals;
+}
+
+/// Runs on a thread that takes the signals although main blocked them: MPI starts such. Blocks them there, too, and
+/// sends this one on to the thread that waits for it.
+void pass_on(int signal, siginfo_t* /*information*/, void* context) {
+  auto* interrupted = static_cast<ucontext_t*>(context);
+  for (const int ending : kEndingSignals) sigaddset(&interrupted->uc_sigmask, ending);
+  ::kill(::getpid(), signal);
+}
+
+void handle_ending_signals(const struct sigaction& action) {
+  for (const int signal : kEndingSignals) sigaction(signal, &action, nullptr);
 }
 
 }  // namespace
@@ -23,6 +39,7 @@ sigset_t ending_signals() {
 Interruption::Interruption() {
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  take_signals_back();
   thread_ = std::thread([this] { wait_for_signal(); });
 }
 
@@ -30,6 +47,9 @@ Interruption::~Interruption() {
   done_ = true;
   pthread_kill(thread_.native_handle(), SIGTERM);
   thread_.join();
+  struct sigaction action {};
+  action.sa_handler = SIG_DFL;
+  handle_ending_signals(action);
   const sigset_t signals = ending_signals();
   pthread_sigmask(SIG_UNBLOCK, &signals, nullptr);
 }
@@ -47,11 +67,30 @@ void Interruption::remove_partial_files() noexcept {
   }
 }
 
+void Interruption::take_signals_back() {
+  struct sigaction action {};
+  action.sa_sigaction = pass_on;
+  action.sa_flags = SA_SIGINFO | SA_RESTART;
+  action.sa_mask = ending_signals();
+  handle_ending_signals(action);
+}
+
+void Interruption::ask(std::function<std::optional<int>(int signal)> answer) {
+  take_signals_back();
+  const std::scoped_lock lock(answer_mutex_);
+  answer_ = std::move(answer);
+}
+
 void Interruption::wait_for_signal() {
   const sigset_t signals = ending_signals();
   int signal = 0;
   if (sigwait(&signals, &signal) != 0 || done_) return;
   remove_partial_files();
+  {
+    const std::scoped_lock lock(answer_mutex_);
+    const std::optional<int> code = answer_ ? answer_(signal) : std::nullopt;
+    if (code) ::_exit(*code);
+  }
   static constexpr char kMessage[] = "\nknotwork: interrupted\n";
   if (::write(STDERR_FILENO, kMessage, sizeof kMessage - 1) < 0) {
     // Nobody listens; the exit status still tells.

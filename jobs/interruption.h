@@ -4,7 +4,9 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -24,11 +26,21 @@ class Interruption {
   /// Removes every watched path now.
   void remove_partial_files() noexcept;
 
+  /// To be called after libraries that handle the signals themselves for a while: METIS does, and MPI_Init's drivers;
+  /// they put handlers back for a single use only.
+  void take_signals_back();
+
+  /// Who is asked when a signal has come: an exit code says that all has been said; nothing leaves the last word
+  /// ("interrupted", 128 + signal) to this class, which also has it if nobody is to be asked (empty).
+  void ask(std::function<std::optional<int>(int signal)> answer);
+
  private:
   void wait_for_signal();
 
   std::mutex mutex_;
-  std::vector<std::string> paths_;
+  std::vector<std::string> paths_;  // Guarded by mutex_.
+  std::mutex answer_mutex_;
+  std::function<std::optional<int>(int)> answer_;  // Guarded by answer_mutex_.
   std::atomic<bool> done_ = false;
   std::thread thread_;
 };

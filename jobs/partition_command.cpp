@@ -7,6 +7,7 @@
 #include "jobs/build_info.h"
 #include "jobs/console.h"
 #include "jobs/figures.h"
+#include "jobs/interruption.h"
 #include "jobs/output_path.h"
 #include "jobs/report.h"
 #include "partition/errors.h"
@@ -45,6 +46,7 @@ std::string folder_name(const std::string& path) {
 partition::Graph cut_into_parts(const partition::Graph& whole, const partition::PartitionOptions& options,
                                 partition::PartitionReport& report, Session& session) {
   const std::vector<partition::Part> part_of = partition::assign_parts(whole, options, report);
+  if (session.interruption != nullptr) session.interruption->take_signals_back();
   if (!report.notice.empty()) session.console.notice(report.notice);
   const auto start = Clock::now();
   partition::Graph parts = partition::renumber_by_parts(whole, part_of, options.parts);

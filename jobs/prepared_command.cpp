@@ -40,6 +40,7 @@ void prepare_job(std::span<const std::string> words, const Launch& launch, Prepa
 void declare_all(PreparedCommand& prepared, const Launch& launch) {
   prepared.command = prepared.entry->make();
   prepared.command->declare(prepared.set);
+  if (prepared.entry->is_watched) declare(prepared.cluster, prepared.set);
   prepared.session.threads = default_threads(launch);
   declare(prepared.session, prepared.set);
 }

@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 
+#include "jobs/cluster_options.h"
 #include "jobs/command.h"
 #include "jobs/launch.h"
 #include "jobs/option_set.h"
@@ -17,6 +18,8 @@ struct PreparedCommand {
   const CommandEntry* entry = nullptr;
   std::unique_ptr<Command> command;
   SessionOptions session;
+  /// Of watched commands only.
+  ClusterOptions cluster;
   OptionSet set;
 };
 

@@ -41,6 +41,8 @@ struct TrainingOptions {
   std::uint32_t batch_walks = 256;
   /// Several ranks only: how long to wait for another rank's server.
   std::uint32_t timeout_ms = 30'000;
+  /// Several ranks only: interface, address or network of traffic between hosts; see cluster::RendezvousOptions.
+  std::string network;
   std::uint64_t seed = 1;
 };
 

@@ -1,0 +1,49 @@
+#include "jobs/cluster_options.h"
+
+#include "jobs/build_info.h"
+
+namespace knotwork::jobs {
+namespace {
+
+std::chrono::milliseconds timeout_of(const ClusterOptions& options) {
+  constexpr double kMilliseconds = 1000;
+  return std::chrono::milliseconds(static_cast<std::int64_t>(options.timeout * kMilliseconds));
+}
+
+}  // namespace
+
+void declare(ClusterOptions& options, OptionSet& set) {
+  constexpr double kADay = 86400;
+  set.group("Several processes");
+  set.add("timeout", &options.timeout,
+          "seconds until a process that is silent (stopped, cut off) or does not start ends the job")
+      .range(1, kADay);
+  set.add("network", &options.network, "interface (eth0), address or network (10.0.0.0/8) for traffic between hosts");
+}
+
+cluster::ConnectOptions connect_options(const ClusterOptions& options, const OptionSet& set) {
+  const BuildInfo build = build_info();
+  cluster::ConnectOptions connect;
+  connect.timeout = timeout_of(options);
+  connect.network = options.network;
+  connect.build = build.version + " (" + build.commit + ")";
+  for (auto& [name, value] : set.configuration_text()) {
+    if (name != "threads") connect.configuration.emplace_back(name, value);
+  }
+  return connect;
+}
+
+cluster::ConnectOptions unwatched_connection() {
+  cluster::ConnectOptions connect;
+  connect.watches = false;
+  return connect;
+}
+
+void set_row_service(const ClusterOptions& options, worker::TrainingOptions& training) {
+  // A process that is gone is better named by the heartbeats, which know since when: a silent server comes second.
+  constexpr std::chrono::milliseconds kHeartbeatsFirst(1500);
+  training.timeout_ms = static_cast<std::uint32_t>((timeout_of(options) + kHeartbeatsFirst).count());
+  training.network = options.network;
+}
+
+}  // namespace knotwork::jobs

@@ -1,0 +1,31 @@
+// Options of commands that run on several processes: how they find and watch each other, and what they send.
+#pragma once
+
+#include <string>
+
+#include "cluster/communicator.h"
+#include "jobs/option_set.h"
+#include "worker/training.h"
+
+namespace knotwork::jobs {
+
+struct ClusterOptions {
+  /// Seconds: how long the start may take, and how long a process may be silent before it counts as lost.
+  double timeout = 30;
+  /// Interface, address or network of traffic between hosts; empty: the one that the host's name resolves to.
+  std::string network;
+};
+
+void declare(ClusterOptions& options, OptionSet& set);
+
+/// For cluster::connect(). `set`: all options of the command, resolved; ranks whose options differ are refused, but for
+/// those that are a process' own business (threads).
+cluster::ConnectOptions connect_options(const ClusterOptions& options, const OptionSet& set);
+
+/// For commands that find out themselves whether ranks fit together and reach each other.
+cluster::ConnectOptions unwatched_connection();
+
+/// What the parameter servers of a training need to know.
+void set_row_service(const ClusterOptions& options, worker::TrainingOptions& training);
+
+}  // namespace knotwork::jobs
