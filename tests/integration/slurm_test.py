@@ -60,8 +60,8 @@ class Embedding(SlurmTest):
         self.submitted(judge, "--nodes", 1)
         self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
 
-    def test_srun_starts_ranks_by_pmix_in_a_folder_with_a_blank(self):
-        self.folder = self.folder / "my graphs"
+    def test_srun_starts_ranks_by_pmix_in_a_folder_with_an_odd_name(self):
+        self.folder = self.folder / "it's my \"graph\" #1 100%"
         self.folder.mkdir()
         self.ring()
         job = self.job("ring job.toml", "embed", graph="ring.tsv", output="vectors.npy", json="embed.json", dim=8, walks=1)
