@@ -5,7 +5,6 @@ import json
 import shutil
 import subprocess
 import time
-import unittest
 
 from binary import BINARY, BinaryTest, data_set, main
 from namespace_hosts import DATA, NamespaceHosts, skip_reason
@@ -15,14 +14,10 @@ TIMEOUT = 2  # seconds that the doctor waits for an answer
 
 
 class HostsTest(BinaryTest):
-    @classmethod
-    def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
-
     def setUp(self):
         super().setUp()
+        if reason := skip_reason():
+            self.skipTest(reason)
         self.hosts = NamespaceHosts(HOSTS)
         self.addCleanup(self.hosts.stop)
         self.hosts.start()

@@ -22,7 +22,7 @@ DEATH_SIGNAL_OF_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 
 CONFIGURATION = """
 ClusterName=laptop
-SlurmctldHost=localhost
+SlurmctldHost=localhost(127.0.0.1)
 SlurmctldPort={control_port}
 SlurmUser=root
 SlurmdUser=root
@@ -101,6 +101,7 @@ class SlurmCluster:
         self.state = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{os.getpid()}-"))
         self.state.chmod(0o755)  # munged refuses a socket that others can't reach
         self.daemons = []
+        self.is_up = False
         self.environment = dict(os.environ, SLURM_CONF=str(self.state / "slurm.conf"), OMPI_ALLOW_RUN_AS_ROOT="1",
                                 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMPI_MCA_mpi_yield_when_idle="1",
                                 OMPI_MCA_rmaps_base_oversubscribe="1")
@@ -113,7 +114,7 @@ class SlurmCluster:
         nodes = []
         for number, port in enumerate(ports, 1):
             (self.state / f"spool.n{number}").mkdir()
-            nodes.append(f"NodeName=n{number} NodeHostname=localhost Port={port} CPUs=2 RealMemory=4000 State=UNKNOWN")
+            nodes.append(f"NodeName=n{number} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000 State=UNKNOWN")
         (self.state / "slurm.conf").write_text(
             CONFIGURATION.format(state=self.state, control_port=control_port, nodes="\n".join(nodes)))
         key = self.state / "munge.key"
@@ -126,6 +127,7 @@ class SlurmCluster:
         for number in range(1, NODES + 1):
             self.spawn("slurmd", "-D", "-N", f"n{number}")
         self.wait_until(lambda: self.idle_nodes() == NODES, 40, "four idle nodes")
+        self.is_up = True
 
     def spawn(self, *command):
         with open(self.state / f"{len(self.daemons)}-{command[0]}.output", "wb") as output:
@@ -138,7 +140,7 @@ class SlurmCluster:
     def ask(self, *command):
         """What a Slurm command prints; empty if it fails."""
         try:
-            result = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=20)
+            result = subprocess.run(command, env=self.environment, capture_output=True, text=True, timeout=10)
         except subprocess.TimeoutExpired:
             return ""
         return result.stdout if result.returncode == 0 else ""
@@ -164,7 +166,7 @@ class SlurmCluster:
 
     def stop(self):
         """Ends jobs, then daemons, and removes the folder; works on a cluster that never came up, too."""
-        if any(daemon.poll() is None for daemon in self.daemons):
+        if self.is_up:
             self.ask("scancel", "--user=root", "--signal=KILL", "--full")
             self.ask("scancel", "--user=root")
             deadline = time.monotonic() + 5

@@ -1,7 +1,6 @@
 """`knotwork submit` on a real Slurm of four nodes: from a job file to judged vectors, and every way that a job can fail."""
 import json
 import subprocess
-import unittest
 
 from binary import BINARY, BinaryTest, data_set, main
 from slurm_cluster import SlurmCluster, skip_reason
@@ -12,12 +11,17 @@ class SlurmTest(BinaryTest):
 
     @classmethod
     def setUpClass(cls):
-        reason = skip_reason()
-        if reason:
-            raise unittest.SkipTest(reason)
+        cls.skip_reason = skip_reason()
+        if cls.skip_reason:
+            return
         cls.cluster = SlurmCluster()
         cls.addClassCleanup(cls.cluster.stop)
         cls.cluster.start()
+
+    def setUp(self):
+        super().setUp()
+        if self.skip_reason:
+            self.skipTest(self.skip_reason)
 
     def run_command(self, command, stdin=None, timeout=100):
         return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=timeout,
