@@ -1,9 +1,7 @@
 """Ranks on hosts with addresses of their own (network namespaces), started by mpirun: training, and `knotwork doctor` while a
 port is blocked, a link is down, files differ. The doctor must name the culprit, within its time.
 """
-import json
 import shutil
-import subprocess
 import time
 
 from binary import BINARY, BinaryTest, data_set, main
