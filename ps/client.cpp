@@ -74,6 +74,11 @@ class Client::Operations {
     return connections_.at(server) ? connections_[server]->in_flight() : 0;
   }
   std::uint64_t resent() const;
+  ClientTraffic traffic() const;
+  RowFormat format(TableIndex table) const {
+    const auto& exact = options_.exact_tables;
+    return std::find(exact.begin(), exact.end(), table) == exact.end() ? options_.row_format : RowFormat::kFloat32;
+  }
 
  private:
   struct Ticket {
@@ -89,9 +94,9 @@ class Client::Operations {
 
   // Splitting.
   void check(const TableView& view, std::span<const RowIndex> rows, std::size_t floats, std::size_t width) const;
-  std::size_t rows_per_message(ServerIndex server, std::size_t width) const;
+  std::size_t rows_per_message(ServerIndex server, std::size_t row_bytes) const;
   void submit(const Share& share, Request request, std::span<const RowIndex> rows, std::span<const float> values,
-              std::size_t width, std::uint64_t ticket);
+              std::size_t width, RowFormat format, std::uint64_t ticket);
   std::uint64_t open_ticket(std::span<float> out);
   PullTicket settle(std::uint64_t ticket);
 
@@ -208,11 +213,10 @@ void Client::Operations::check(const TableView& view, std::span<const RowIndex> 
   }
 }
 
-std::size_t Client::Operations::rows_per_message(ServerIndex server, std::size_t width) const {
+std::size_t Client::Operations::rows_per_message(ServerIndex server, std::size_t row_bytes) const {
   const std::size_t limit =
       std::min<std::size_t>(options_.batch_bytes, connections_[server]->limits().max_message_bytes);
-  const std::size_t row_bytes = std::max(width * sizeof(float), sizeof(RowIndex));
-  return std::max<std::size_t>(1, limit / row_bytes);
+  return std::max<std::size_t>(1, limit / std::max(row_bytes, sizeof(RowIndex)));
 }
 
 std::uint64_t Client::Operations::open_ticket(std::span<float> out) {
@@ -227,21 +231,29 @@ PullTicket Client::Operations::settle(std::uint64_t ticket) {
 }
 
 void Client::Operations::submit(const Share& share, Request request, std::span<const RowIndex> rows,
-                                std::span<const float> values, std::size_t width, std::uint64_t ticket) {
+                                std::span<const float> values, std::size_t width, RowFormat format,
+                                std::uint64_t ticket) {
   Connection& connection = *connections_[share.server];
   const bool is_push = std::holds_alternative<PushRequest>(request.body);
-  const std::size_t step = rows_per_message(share.server, width);
+  const std::size_t row_bytes = width * bytes_per_value(format);
+  const std::size_t step = rows_per_message(share.server, row_bytes);
   // Positions lie in the splitter's memory, which waiting for room doesn't touch.
   for (std::size_t done = 0; done < share.count; done += step) {
     const Share part = share.part(done, std::min(step, share.count - done));
-    const std::size_t bytes = part.count * (width * sizeof(float) + sizeof(RowIndex));
+    const std::size_t bytes = part.count * (row_bytes + sizeof(RowIndex));
     process_until([&] { return connection.has_room(bytes, is_push); });
-    ReplyTarget target{.ticket = ticket, .width = width, .row_count = part.count, .first_position = part.first};
+    ReplyTarget target{.ticket = ticket,
+                       .width = width,
+                       .format = format,
+                       .row_count = part.count,
+                       .positions = {},
+                       .first_position = part.first,
+                       .control = {}};
     if (ticket != 0) {
       if (part.positions != nullptr) target.positions.assign(part.positions, part.positions + part.count);
       ++tickets_.at(ticket).messages_missing;
     }
-    zmq::message_t row_message = is_push ? row_frame(part, values, width) : zmq::message_t();
+    zmq::message_t row_message = is_push ? row_frame(part, values, width, format) : zmq::message_t();
     connection.submit(request, key_frame(part, rows), std::move(row_message), bytes, std::move(target));
   }
 }
@@ -256,7 +268,9 @@ PullTicket Client::Operations::start_pull(TableIndex table, std::span<const RowI
   try {
     const std::vector<Share> shares = splitter_.split(view.bounds, rows);
     for (const Share& share : shares) {  // Remote ones first: their answers travel while local rows are copied.
-      if (connections_[share.server]) submit(share, {.body = PullRequest{table, with_state}}, rows, {}, width, ticket);
+      if (connections_[share.server]) {
+        submit(share, {.body = PullRequest{table, with_state, format(table)}}, rows, {}, width, format(table), ticket);
+      }
     }
     for (const Share& share : shares) {
       if (connections_[share.server]) continue;
@@ -285,11 +299,14 @@ PullTicket Client::Operations::push(TableIndex table, std::span<const RowIndex> 
   check(view, rows, values.size(), width);
   if (want_rows) check(view, rows, out.size(), width);
   const std::uint64_t ticket = want_rows ? open_ticket(out) : 0;
-  const PushRequest request{.table = table, .kind = kind, .learning_rate = learning_rate, .return_rows = want_rows};
+  const PushRequest request{
+      .table = table, .kind = kind, .learning_rate = learning_rate, .return_rows = want_rows, .format = format(table)};
   try {
     const std::vector<Share> shares = splitter_.split(view.bounds, rows);
     for (const Share& share : shares) {
-      if (connections_[share.server]) submit(share, {.body = request}, rows, values, width, ticket);
+      if (connections_[share.server]) {
+        submit(share, {.body = request}, rows, values, width, request.format, ticket);
+      }
     }
     for (const Share& share : shares) {
       if (connections_[share.server]) continue;
@@ -364,7 +381,7 @@ void Client::Operations::deliver(Connection& connection, Arrival arrival) {
   }
   const bool wants_rows = arrival.target.ticket != 0;
   const auto* refusal = std::get_if<ErrorReply>(&arrival.reply.body);
-  const std::size_t expected = arrival.target.row_count * arrival.target.width * sizeof(float);
+  const std::size_t expected = arrival.target.row_count * arrival.target.width * bytes_per_value(arrival.target.format);
   std::string error;
   if (refusal != nullptr) {
     error = connection.name() + " refused a " + arrival.operation + ": " + refusal->text;
@@ -382,7 +399,7 @@ void Client::Operations::deliver(Connection& connection, Arrival arrival) {
   --found->second.messages_missing;
   if (error.empty()) {
     const ReplyTarget& target = arrival.target;
-    scatter_rows(arrival.rows, target.positions, target.first_position, target.width, found->second.out);
+    scatter_rows(arrival.rows, target.positions, target.first_position, target.width, target.format, found->second.out);
   } else if (found->second.error.empty()) {
     found->second.error = std::move(error);
   }
@@ -434,6 +451,19 @@ std::uint64_t Client::Operations::resent() const {
   return sum;
 }
 
+ClientTraffic Client::Operations::traffic() const {
+  ClientTraffic sum;
+  for (const auto& connection : connections_) {
+    if (!connection) continue;
+    const ClientTraffic& one = connection->traffic();
+    sum.messages_sent += one.messages_sent;
+    sum.messages_received += one.messages_received;
+    sum.bytes_sent += one.bytes_sent;
+    sum.bytes_received += one.bytes_received;
+  }
+  return sum;
+}
+
 Client::Client(zmq::context_t& context, std::vector<std::string> endpoints, LocalShard local, ClientOptions options)
     : operations_(std::make_unique<Operations>(context, std::move(endpoints), local, std::move(options))) {}
 
@@ -450,6 +480,10 @@ const RowBounds& Client::bounds(TableIndex table) const {
 }
 std::size_t Client::wire_width(TableIndex table, bool with_state) const {
   return operations_->view(table).width(with_state);
+}
+
+std::size_t Client::row_bytes(TableIndex table, bool with_state) const {
+  return wire_width(table, with_state) * bytes_per_value(operations_->format(table));
 }
 
 void Client::pull(TableIndex table, std::span<const RowIndex> rows, std::span<float> out, bool with_state) {
@@ -490,6 +524,9 @@ std::size_t Client::in_flight(ServerIndex server) const {
 }
 std::uint64_t Client::resent() const {
   return operations_->resent();
+}
+ClientTraffic Client::traffic() const {
+  return operations_->traffic();
 }
 
 }  // namespace knotwork::ps

@@ -20,7 +20,9 @@
 
 #include <zmq.hpp>
 
+#include "ps/curve.h"
 #include "ps/errors.h"
+#include "ps/row_format.h"
 #include "ps/server.h"
 #include "ps/shard.h"
 #include "ps/wire.h"
@@ -45,6 +47,16 @@ struct ClientOptions {
   std::size_t batch_bytes = std::size_t{1} << 20;
   /// How long a closing client lets its last messages (bye) leave.
   int linger_ms = 100;
+  /// How rows travel, in both directions: bfloat16 takes half the bytes and keeps 8 bits of each value.
+  RowFormat row_format = RowFormat::kFloat32;
+  /// Tables that travel as float32 all the same: counters, clocks.
+  std::vector<TableIndex> exact_tables;
+  /// By server: its public key; an empty one, or an empty list: its connection is not encrypted.
+  std::vector<std::string> server_keys;
+  /// The job's client keys; needed where there are server keys.
+  CurveKeyPair keys;
+  /// By server, for messages: "rank 2 (host b, pid 4711)". May be empty.
+  std::vector<std::string> server_names;
   PrepareSocket prepare_socket;
 };
 
@@ -52,6 +64,15 @@ struct ClientOptions {
 struct LocalShard {
   ServerIndex server = 0;
   Shard* shard = nullptr;
+};
+
+/// What a client has exchanged with remote servers: all frames, without ZeroMQ's own framing; what was sent again
+/// counts again.
+struct ClientTraffic {
+  std::uint64_t messages_sent = 0;
+  std::uint64_t messages_received = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t bytes_received = 0;
 };
 
 /// A pull under way. Wait for it, or cancel it, before its `out` goes away.
@@ -78,6 +99,9 @@ class Client {
   const RowBounds& bounds(TableIndex table) const;
   /// Floats of a row in pull and push: dim, or dim + state_width.
   std::size_t wire_width(TableIndex table, bool with_state = false) const;
+
+  /// Bytes of such a row between client and server.
+  std::size_t row_bytes(TableIndex table, bool with_state = false) const;
 
   /// Rows in the order of `rows`, which may repeat; `out` has rows.size() * wire_width(table, with_state) floats.
   /// A pull sees all pushes that this client has flushed, and, unless a message got lost, those made before it.
@@ -115,6 +139,7 @@ class Client {
   std::size_t in_flight(ServerIndex server) const;
   /// Requests that were sent again so far.
   std::uint64_t resent() const;
+  ClientTraffic traffic() const;
 
  private:
   class Operations;

@@ -25,6 +25,7 @@ Connection::Connection(zmq::context_t& context, ServerIndex server, std::string 
                        const ClientOptions& options)
     : server_(server),
       endpoint_(std::move(endpoint)),
+      server_name_(server < options.server_names.size() ? options.server_names[server] : std::string()),
       client_id_(client_id),
       job_id_(options.job_id),
       timeout_(options.timeout_ms),
@@ -37,6 +38,9 @@ Connection::Connection(zmq::context_t& context, ServerIndex server, std::string 
   socket_.set(zmq::sockopt::sndhwm, 0);
   socket_.set(zmq::sockopt::rcvhwm, 0);
   socket_.set(zmq::sockopt::linger, options.linger_ms);
+  if (server < options.server_keys.size() && !options.server_keys[server].empty()) {
+    encrypt(socket_, options.keys, options.server_keys[server]);
+  }
   if (options.prepare_socket) options.prepare_socket(socket_);
   try {
     socket_.connect(endpoint_);
@@ -46,6 +50,7 @@ Connection::Connection(zmq::context_t& context, ServerIndex server, std::string 
 }
 
 std::string Connection::name() const {
+  if (!server_name_.empty()) return "the server of " + server_name_ + " at " + endpoint_;
   return "server " + std::to_string(server_) + " (" + endpoint_ + ")";
 }
 
@@ -90,9 +95,11 @@ void Connection::send(Pending& pending) {
   for (int f = 0; f < pending.frame_count; ++f) {
     zmq::message_t copy;
     copy.copy(*frames[f]);
+    traffic_.bytes_sent += copy.size();
     const bool last = f + 1 == pending.frame_count;
     socket_.send(copy, last ? zmq::send_flags::dontwait : zmq::send_flags::sndmore | zmq::send_flags::dontwait);
   }
+  ++traffic_.messages_sent;
 }
 
 void Connection::say_bye() noexcept {
@@ -123,6 +130,8 @@ std::optional<Arrival> Connection::receive() {
       throw ProtocolError(name() + " sent something unreadable: " + problem.what());
     }
     last_heard_ = Clock::now();
+    ++traffic_.messages_received;
+    traffic_.bytes_received += header.size() + arrival.rows.size();
     if (arrival.reply.version != kProtocolVersion) {
       throw ProtocolError(name() + " speaks protocol version " + std::to_string(arrival.reply.version) +
                           ", this client " + std::to_string(kProtocolVersion));

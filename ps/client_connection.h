@@ -26,6 +26,7 @@ struct ReplyTarget {
   /// Where rows go: ticket 0 wants none.
   std::uint64_t ticket = 0;
   std::size_t width = 0;
+  RowFormat format = RowFormat::kFloat32;
   std::size_t row_count = 0;
   /// Places of the rows in the ticket's `out`; empty: row_count places from first_position on.
   std::vector<std::uint32_t> positions;
@@ -53,8 +54,9 @@ class Connection {
   Connection(zmq::context_t& context, ServerIndex server, std::string endpoint, std::uint64_t client_id,
              const ClientOptions& options);
 
-  /// "server 2 (tcp://...)".
+  /// "server 2 (tcp://...)", or "the server of rank 2 (host b, ...) at tcp://...".
   std::string name() const;
+  const ClientTraffic& traffic() const { return traffic_; }
   zmq::socket_t& socket() { return socket_; }
   std::size_t in_flight() const { return pending_.size(); }
   std::size_t pushes_in_flight() const { return pushes_in_flight_; }
@@ -96,6 +98,7 @@ class Connection {
 
   ServerIndex server_;
   std::string endpoint_;
+  std::string server_name_;
   std::uint64_t client_id_;
   std::uint64_t job_id_;
   std::chrono::milliseconds timeout_;
@@ -113,6 +116,7 @@ class Connection {
   std::uint64_t last_answered_id_ = 0;
   std::uint64_t last_sequence_ = 0;
   std::uint64_t resent_ = 0;
+  ClientTraffic traffic_;
   Clock::time_point last_heard_;
 };
 

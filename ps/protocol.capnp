@@ -7,7 +7,8 @@
 # A request is 1 to 3 ZeroMQ frames:   [Request] [keys] [rows]
 # A reply is 1 or 2 ZeroMQ frames:     [Reply] [rows]
 #   keys  uint64 row numbers in the whole table, 8 bytes each, no padding; may repeat.
-#   rows  float32, row-major, as many rows as there are keys, no padding. A row has `dim` columns; "with state" it has
+#   rows  float32 (or, if the request says so, bfloat16: the upper half of a float32, rounded to nearest even),
+#         row-major, as many rows as there are keys, no padding. A row has `dim` columns; "with state" it has
 #         dim + state width columns: the row first, then its optimizer state (adagrad 1 float, adam 2 dim + 1).
 #
 # Frame 0 is an unpacked Cap'n Proto message in stream framing (segment table first), at most 64 KiB.
@@ -70,6 +71,13 @@ struct Hello {
 struct Pull {
   table @0 :UInt16;
   withState @1 :Bool;
+  rowFormat @2 :RowFormat;
+}
+
+enum RowFormat {
+  # Of frame 1 or 2 with rows, in the request and in its reply. Tables hold float32 in either case.
+  float32 @0;
+  bfloat16 @1;
 }
 
 struct Push {
@@ -88,6 +96,8 @@ struct Push {
   returnRows @4 :Bool;
   # Reply with the rows as they are after this push (delta: plain rows; deltaWithState: rows with state): one round
   # trip brings a replica up to date.
+
+  rowFormat @5 :RowFormat;
 }
 
 enum PushKind {
@@ -129,7 +139,7 @@ enum ErrorCode {
   tooManyClients @5;
   unknownTable @6;
   rowOutOfRange @7;       # a key that this server doesn't own
-  wrongFrameSize @8;      # keys no multiple of 8 bytes, or rows not of keys x width x 4 bytes
+  wrongFrameSize @8;      # keys no multiple of 8 bytes, or rows not of keys x width values
   tooLarge @9;            # more keys, or a larger reply, than the server's limits allow
   unsupported @10;        # an operation or kind that this server doesn't know or this table doesn't have
   outOfWindow @11;
@@ -166,4 +176,5 @@ struct Statistics {
   repliesDropped @9 :UInt64;    # the peer was gone or didn't read
   clients @10 :UInt64;          # said hello and not bye
   errorsByCode @11 :List(UInt64);
+  refusedConnections @12 :UInt64;  # of encrypted endpoints: no key, or one of another job
 }

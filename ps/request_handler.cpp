@@ -19,6 +19,14 @@ std::size_t frames_expected(const Request& request) {
   return 1;
 }
 
+/// The values of a frame; where they lie if they can be used there.
+std::span<const float> values_of(const zmq::message_t& frame, RowFormat format, std::vector<float>& scratch) {
+  if (format == RowFormat::kFloat32) return elements_of(frame, scratch);
+  scratch.resize(frame.size() / bytes_per_value(format));
+  read_values(static_cast<const std::byte*>(frame.data()), format, scratch);
+  return scratch;
+}
+
 }  // namespace
 
 bool RequestHandler::Session::applied(std::uint64_t sequence) const {
@@ -128,17 +136,17 @@ Table& RequestHandler::table_of(const Request& request, TableIndex index) {
 }
 
 void RequestHandler::check_keys(const Request& request, const Table& table, const zmq::message_t& keys,
-                                std::size_t width) const {
+                                std::size_t width, RowFormat format) const {
   if (keys.size() % sizeof(RowIndex) != 0) {
     throw WireError(ErrorCode::kWrongFrameSize, request.id,
                     "keys of " + std::to_string(keys.size()) + " bytes, expected a multiple of 8");
   }
   // Both factors are small enough (frames are bounded, width < 2^18) that the product can't overflow.
-  const std::size_t row_bytes = keys.size() / sizeof(RowIndex) * width * sizeof(float);
+  const std::size_t row_bytes = keys.size() / sizeof(RowIndex) * width * bytes_per_value(format);
   if (keys.size() > limits_.max_message_bytes || row_bytes > limits_.max_message_bytes) {
     throw WireError(ErrorCode::kTooLarge, request.id,
                     std::to_string(keys.size() / sizeof(RowIndex)) + " rows of " + std::to_string(width) +
-                        " floats, the limit is " + std::to_string(limits_.max_message_bytes) + " bytes");
+                        " values, the limit is " + std::to_string(limits_.max_message_bytes) + " bytes");
   }
   const RowRange range = table.range();
   const auto* bytes = static_cast<const std::byte*>(keys.data());
@@ -154,28 +162,28 @@ void RequestHandler::check_keys(const Request& request, const Table& table, cons
 }
 
 ReplyFrames RequestHandler::gather(std::uint64_t id, const Table& table, std::span<const RowIndex> rows,
-                                   bool with_state) const {
+                                   bool with_state, RowFormat format) const {
   ReplyFrames reply{encode(Reply{kProtocolVersion, id, RowsReply{}}), {}, true};
-  const std::size_t floats = rows.size() * table.wire_width(with_state);
-  reply.rows.rebuild(floats * sizeof(float));
+  const std::size_t count = rows.size() * table.wire_width(with_state);
+  reply.rows.rebuild(count * bytes_per_value(format));
   auto* out = static_cast<float*>(reply.rows.data());
-  if (reinterpret_cast<std::uintptr_t>(out) % alignof(float) == 0) {
-    table.pull(rows, {out, floats}, with_state);
+  if (format == RowFormat::kFloat32 && reinterpret_cast<std::uintptr_t>(out) % alignof(float) == 0) {
+    table.pull(rows, {out, count}, with_state);
     return reply;
   }
   // Messages of some bytes lie inside zmq_msg_t itself, at an address that floats can't have.
-  std::vector<float> aligned(floats);
+  std::vector<float> aligned(count);
   table.pull(rows, aligned, with_state);
-  std::memcpy(static_cast<void*>(out), aligned.data(), floats * sizeof(float));
+  write_values(aligned, format, static_cast<std::byte*>(reply.rows.data()));
   return reply;
 }
 
 ReplyFrames RequestHandler::pull(const Request& request, const PullRequest& pull, const zmq::message_t& keys) {
   const Table& table = table_of(request, pull.table);
-  check_keys(request, table, keys, table.wire_width(pull.with_state));
+  check_keys(request, table, keys, table.wire_width(pull.with_state), pull.format);
   std::vector<RowIndex> scratch;
   const std::span<const RowIndex> rows = elements_of(keys, scratch);
-  ReplyFrames reply = gather(request.id, table, rows, pull.with_state);
+  ReplyFrames reply = gather(request.id, table, rows, pull.with_state, pull.format);
   ++pulls_;
   rows_pulled_ += rows.size();
   return reply;
@@ -189,16 +197,16 @@ ReplyFrames RequestHandler::push(const Request& request, const PushRequest& push
     throw WireError(ErrorCode::kUnsupported, request.id, "the state of adam can't be added up");
   }
   const std::size_t width = table.wire_width(with_state);
-  check_keys(request, table, keys, width);
+  check_keys(request, table, keys, width, push.format);
   std::vector<RowIndex> key_scratch;
   const std::span<const RowIndex> indices = elements_of(keys, key_scratch);
-  if (rows.size() != indices.size() * width * sizeof(float)) {
+  const std::size_t expected = indices.size() * width * bytes_per_value(push.format);
+  if (rows.size() != expected) {
     throw WireError(ErrorCode::kWrongFrameSize, request.id,
-                    "rows of " + std::to_string(rows.size()) + " bytes, expected " +
-                        std::to_string(indices.size() * width * sizeof(float)));
+                    "rows of " + std::to_string(rows.size()) + " bytes, expected " + std::to_string(expected));
   }
   std::vector<float> row_scratch;
-  const std::span<const float> values = elements_of(rows, row_scratch);
+  const std::span<const float> values = values_of(rows, push.format, row_scratch);
   {
     const std::scoped_lock lock(session.mutex);
     if (push.sequence == 0 || push.sequence > session.applied_through + limits_.push_window) {
@@ -219,7 +227,7 @@ ReplyFrames RequestHandler::push(const Request& request, const PushRequest& push
       rows_pushed_ += indices.size();
     }
   }
-  if (push.return_rows) return gather(request.id, table, indices, with_state);
+  if (push.return_rows) return gather(request.id, table, indices, with_state, push.format);
   return {encode(Reply{kProtocolVersion, request.id, PushedReply{}}), {}, false};
 }
 
@@ -239,6 +247,7 @@ ServerCounters RequestHandler::counters() const {
   out.bytes_received = bytes_received_;
   out.bytes_sent = bytes_sent_;
   out.replies_dropped = replies_dropped_;
+  out.refused_connections = refused_connections_;
   for (std::size_t code = 0; code < kErrorCodeCount; ++code) {
     out.errors_by_code[code] = errors_by_code_[code];
     out.errors += out.errors_by_code[code];

@@ -49,6 +49,8 @@ class RequestHandler {
 
   /// Counts a reply that couldn't be delivered.
   void count_dropped_reply() { ++replies_dropped_; }
+  /// Counts connections that were turned away before any request.
+  void count_refused_connections(std::uint64_t count) { refused_connections_ += count; }
   ServerCounters counters() const;
 
  private:
@@ -69,10 +71,12 @@ class RequestHandler {
   ReplyFrames push(const Request& request, const PushRequest& push, const zmq::message_t& keys,
                    const zmq::message_t& rows, Session& session);
   ReplyFrames error(std::uint64_t id, ErrorCode code, const std::string& text);
-  ReplyFrames gather(std::uint64_t id, const Table& table, std::span<const RowIndex> rows, bool with_state) const;
+  ReplyFrames gather(std::uint64_t id, const Table& table, std::span<const RowIndex> rows, bool with_state,
+                     RowFormat format) const;
   std::shared_ptr<Session> session_of(const Request& request);
   Table& table_of(const Request& request, TableIndex index);
-  void check_keys(const Request& request, const Table& table, const zmq::message_t& keys, std::size_t width) const;
+  void check_keys(const Request& request, const Table& table, const zmq::message_t& keys, std::size_t width,
+                  RowFormat format) const;
 
   Shard& shard_;
   const std::uint64_t job_id_;
@@ -91,6 +95,7 @@ class RequestHandler {
   std::atomic<std::uint64_t> bytes_received_{0};
   std::atomic<std::uint64_t> bytes_sent_{0};
   std::atomic<std::uint64_t> replies_dropped_{0};
+  std::atomic<std::uint64_t> refused_connections_{0};
   std::array<std::atomic<std::uint64_t>, kErrorCodeCount> errors_by_code_{};
 };
 

@@ -44,30 +44,30 @@ zmq::message_t key_frame(const Share& share, std::span<const RowIndex> rows) {
   return keys;
 }
 
-zmq::message_t row_frame(const Share& share, std::span<const float> values, std::size_t width) {
-  zmq::message_t rows(share.count * width * sizeof(float));
+zmq::message_t row_frame(const Share& share, std::span<const float> values, std::size_t width, RowFormat format) {
+  const std::size_t row_bytes = width * bytes_per_value(format);
+  zmq::message_t rows(share.count * row_bytes);
   auto* to = static_cast<std::byte*>(rows.data());
-  const std::size_t row_bytes = width * sizeof(float);
   if (share.positions == nullptr) {
-    std::memcpy(to, values.data() + share.first * width, share.count * row_bytes);
+    write_values(values.subspan(share.first * width, share.count * width), format, to);
     return rows;
   }
   for (std::size_t i = 0; i < share.count; ++i) {
-    std::memcpy(to + i * row_bytes, values.data() + share.position(i) * width, row_bytes);
+    write_values(values.subspan(share.position(i) * width, width), format, to + i * row_bytes);
   }
   return rows;
 }
 
 void scatter_rows(const zmq::message_t& rows, std::span<const std::uint32_t> positions, std::size_t first,
-                  std::size_t width, std::span<float> out) {
+                  std::size_t width, RowFormat format, std::span<float> out) {
   const auto* from = static_cast<const std::byte*>(rows.data());
-  const std::size_t row_bytes = width * sizeof(float);
+  const std::size_t row_bytes = width * bytes_per_value(format);
   if (positions.empty()) {
-    if (rows.size() > 0) std::memcpy(out.data() + first * width, from, rows.size());
+    if (rows.size() > 0) read_values(from, format, out.subspan(first * width, rows.size() / bytes_per_value(format)));
     return;
   }
   for (std::size_t i = 0; i < positions.size(); ++i) {
-    std::memcpy(out.data() + positions[i] * width, from + i * row_bytes, row_bytes);
+    read_values(from + i * row_bytes, format, out.subspan(positions[i] * width, width));
   }
 }
 

@@ -9,6 +9,7 @@
 
 #include <zmq.hpp>
 
+#include "ps/row_format.h"
 #include "ps/shard.h"
 
 namespace knotwork::ps {
@@ -43,11 +44,11 @@ class RowSplitter {
 zmq::message_t key_frame(const Share& share, std::span<const RowIndex> rows);
 
 /// The share's rows, of the caller's `values`: rows of `width` floats, row-major.
-zmq::message_t row_frame(const Share& share, std::span<const float> values, std::size_t width);
+zmq::message_t row_frame(const Share& share, std::span<const float> values, std::size_t width, RowFormat format);
 
 /// The other way: a frame's rows to their places in `out`, which are `positions` or, if there are none, from `first`
 /// on.
 void scatter_rows(const zmq::message_t& rows, std::span<const std::uint32_t> positions, std::size_t first,
-                  std::size_t width, std::span<float> out);
+                  std::size_t width, RowFormat format, std::span<float> out);
 
 }  // namespace knotwork::ps

@@ -1,8 +1,9 @@
 // Server: the loop between the ROUTER socket and the handler.
 #include "ps/server.h"
 
-#include <array>
 #include <cerrno>
+#include <cstdint>
+#include <optional>
 #include <stdexcept>
 #include <sys/eventfd.h>
 #include <system_error>
@@ -37,6 +38,33 @@ class WakeUp {
   int descriptor_;
 };
 
+/// Connections that a socket turned away because of their keys, as its monitor tells.
+class Refusals {
+ public:
+  /// `watched` is bound.
+  Refusals(zmq::context_t& context, zmq::socket_t& watched) : events_(context, zmq::socket_type::pair) {
+    const std::string address = "inproc://refusals of " + watched.get(zmq::sockopt::last_endpoint);
+    constexpr int kEvents =
+        ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH;
+    if (zmq_socket_monitor(watched.handle(), address.c_str(), kEvents) != 0) throw zmq::error_t();
+    events_.set(zmq::sockopt::linger, 0);
+    events_.connect(address);
+  }
+  void* handle() { return events_.handle(); }
+  /// How many since the last call.
+  std::uint64_t take() {
+    std::uint64_t count = 0;
+    zmq::message_t event;
+    while (events_.recv(event, zmq::recv_flags::dontwait)) {
+      if (!event.more()) ++count;  // Each event is two frames: what, and where.
+    }
+    return count;
+  }
+
+ private:
+  zmq::socket_t events_;
+};
+
 }  // namespace
 
 class Server::Loop {
@@ -51,14 +79,17 @@ class Server::Loop {
     // Without it a reply that can't be delivered would vanish uncounted.
     socket_.set(zmq::sockopt::router_mandatory, true);
     if (options.prepare_socket) options.prepare_socket(socket_);
-    try {
-      socket_.bind(options.endpoint);
-    } catch (const zmq::error_t& problem) {
-      throw std::runtime_error("can't listen on " + options.endpoint + ": " + problem.what());
-    }
+    // An endpoint keeps the options that its socket had when it was bound: the plain one comes first.
+    const bool has_keys = !options.curve.empty();
+    if (has_keys && options.encrypts_locally) demand_encryption(socket_, options.curve);
+    local_endpoint_ = bind(options.local_endpoint);
+    if (has_keys) demand_encryption(socket_, options.curve);
+    endpoint_ = bind(options.endpoint);
+    if (has_keys) refusals_.emplace(context, socket_);
   }
 
-  std::string endpoint() const { return socket_.get(zmq::sockopt::last_endpoint); }
+  const std::string& endpoint() const { return endpoint_; }
+  const std::string& local_endpoint() const { return local_endpoint_; }
   ServerCounters counters() const { return handler_.counters(); }
 
   void start() {
@@ -76,13 +107,32 @@ class Server::Loop {
   }
 
  private:
+  /// Returns the endpoint as it was bound.
+  std::string bind(const std::string& endpoint) {
+    if (endpoint.empty()) return {};
+    try {
+      const uid_t user = geteuid();
+      if (endpoint.starts_with("ipc://")) {
+        // Abstract sockets have no file whose permissions would keep others out.
+        zmq_setsockopt(socket_.handle(), ZMQ_IPC_FILTER_UID, &user, sizeof(user));
+      }
+      socket_.bind(endpoint);
+      return socket_.get(zmq::sockopt::last_endpoint);
+    } catch (const zmq::error_t& problem) {
+      throw std::runtime_error("can't listen on " + endpoint + ": " + problem.what());
+    }
+  }
+
   void serve(const std::stop_token& stop) {
-    std::array<zmq::pollitem_t, 2> items{
-        {{socket_.handle(), 0, ZMQ_POLLIN, 0}, {nullptr, wake_up_.descriptor(), ZMQ_POLLIN, 0}}};
+    std::vector<zmq::pollitem_t> items{{socket_.handle(), 0, ZMQ_POLLIN, 0},
+                                       {nullptr, wake_up_.descriptor(), ZMQ_POLLIN, 0}};
+    if (refusals_) items.push_back({refusals_->handle(), 0, ZMQ_POLLIN, 0});
     while (!stop.stop_requested()) {
       try {
         // Poll only when nothing is waiting: under load this saves a system call a request.
-        if (!serve_one()) zmq::poll(items.data(), items.size(), std::chrono::milliseconds(-1));
+        if (serve_one()) continue;
+        zmq::poll(items.data(), items.size(), std::chrono::milliseconds(-1));
+        if (refusals_) handler_.count_refused_connections(refusals_->take());
       } catch (const zmq::error_t& problem) {
         if (problem.num() == ETERM) return;  // The context is being closed under us.
         if (problem.num() != EINTR) handler_.count_dropped_reply();
@@ -125,6 +175,9 @@ class Server::Loop {
 
   RequestHandler handler_;
   zmq::socket_t socket_;
+  std::string endpoint_;
+  std::string local_endpoint_;
+  std::optional<Refusals> refusals_;
   WakeUp wake_up_;
   std::jthread thread_;
 };
@@ -132,6 +185,7 @@ class Server::Loop {
 Server::Server(zmq::context_t& context, Shard& shard, ServerOptions options)
     : loop_(std::make_unique<Loop>(context, shard, options)) {
   endpoint_ = loop_->endpoint();
+  local_endpoint_ = loop_->local_endpoint();
 }
 
 Server::~Server() {

@@ -11,6 +11,7 @@
 
 #include <zmq.hpp>
 
+#include "ps/curve.h"
 #include "ps/request_handler.h"
 #include "ps/shard.h"
 
@@ -21,7 +22,15 @@ using PrepareSocket = std::function<void(zmq::socket_t&)>;
 
 struct ServerOptions {
   /// Where to listen: "tcp://HOST-OR-INTERFACE:PORT" or "ipc://PATH"; '*' as port or path lets the system choose.
+  /// May be empty if there is a local endpoint.
   std::string endpoint = "tcp://127.0.0.1:*";
+  /// A second place to listen, for processes of this host; "ipc://@NAME" (Linux's abstract sockets: no file is left
+  /// behind) lets in processes of the same user only. Empty: none.
+  std::string local_endpoint;
+  /// Own keys; if given, `endpoint` is encrypted, and so is `local_endpoint` with encrypts_locally. The context needs a
+  /// CurveGate.
+  CurveKeyPair curve;
+  bool encrypts_locally = false;
   /// Clients of another job are refused (see protocol.capnp).
   std::uint64_t job_id = 0;
   /// Hash of build and configuration; clients with another one are refused.
@@ -48,6 +57,7 @@ class Server {
 
   /// Where clients connect to; with the port that the system chose.
   const std::string& endpoint() const { return endpoint_; }
+  const std::string& local_endpoint() const { return local_endpoint_; }
   /// Starts answering. Once.
   void start();
   /// Ends the thread after the request at hand and closes the socket; requests that wait are dropped. Idempotent.
@@ -57,6 +67,7 @@ class Server {
  private:
   class Loop;
   std::string endpoint_;
+  std::string local_endpoint_;
   std::unique_ptr<Loop> loop_;
 };
 

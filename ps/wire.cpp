@@ -15,6 +15,7 @@ namespace knotwork::ps {
 
 static_assert(std::endian::native == std::endian::little, "keys and rows travel as they lie in memory");
 static_assert(kProtocolVersion == wire::PROTOCOL_VERSION);
+static_assert(static_cast<int>(RowFormat::kBfloat16) == static_cast<int>(wire::RowFormat::BFLOAT16));
 static_assert(kErrorCodeCount == static_cast<std::size_t>(wire::ErrorCode::INTERNAL) + 1);
 
 namespace {
@@ -71,6 +72,14 @@ auto with_root(std::span<const std::byte> frame, Read&& read) {
   }
 }
 
+RowFormat format_of(wire::RowFormat format, std::uint64_t id) {
+  const auto number = static_cast<std::uint16_t>(format);
+  if (number > static_cast<std::uint16_t>(RowFormat::kBfloat16)) {
+    throw WireError(ErrorCode::kUnsupported, id, "rows of unknown format " + std::to_string(number));
+  }
+  return static_cast<RowFormat>(number);
+}
+
 PushRequest push_of(wire::Push::Reader push, std::uint64_t id) {
   const auto kind = static_cast<std::uint16_t>(push.getKind());
   if (kind > static_cast<std::uint16_t>(PushKind::kGradient)) {
@@ -83,7 +92,8 @@ PushRequest push_of(wire::Push::Reader push, std::uint64_t id) {
           .sequence = push.getSequence(),
           .kind = static_cast<PushKind>(kind),
           .learning_rate = push.getLearningRate(),
-          .return_rows = push.getReturnRows()};
+          .return_rows = push.getReturnRows(),
+          .format = format_of(push.getRowFormat(), id)};
 }
 
 void read_body(wire::Request::Reader root, Request& request) {
@@ -95,7 +105,8 @@ void read_body(wire::Request::Reader root, Request& request) {
       request.body = DescribeRequest{};
       return;
     case wire::Request::PULL:
-      request.body = PullRequest{root.getPull().getTable(), root.getPull().getWithState()};
+      request.body = PullRequest{root.getPull().getTable(), root.getPull().getWithState(),
+                                 format_of(root.getPull().getRowFormat(), request.id)};
       return;
     case wire::Request::PUSH:
       request.body = push_of(root.getPush(), request.id);
@@ -120,6 +131,7 @@ struct RequestBody {
     auto out = root.initPull();
     out.setTable(pull.table);
     out.setWithState(pull.with_state);
+    out.setRowFormat(static_cast<wire::RowFormat>(pull.format));
   }
   void operator()(const PushRequest& push) {
     auto out = root.initPush();
@@ -128,6 +140,7 @@ struct RequestBody {
     out.setKind(static_cast<wire::PushKind>(push.kind));
     out.setLearningRate(push.learning_rate);
     out.setReturnRows(push.return_rows);
+    out.setRowFormat(static_cast<wire::RowFormat>(push.format));
   }
   void operator()(const StatisticsRequest&) { root.setStatistics(); }
   void operator()(const ByeRequest&) { root.setBye(); }
@@ -176,6 +189,7 @@ struct ReplyBody {
     out.setBytesSent(counters.bytes_sent);
     out.setRepliesDropped(counters.replies_dropped);
     out.setClients(counters.clients);
+    out.setRefusedConnections(counters.refused_connections);
     auto by_code = out.initErrorsByCode(kErrorCodeCount);
     for (unsigned code = 0; code < kErrorCodeCount; ++code) by_code.set(code, counters.errors_by_code[code]);
   }
@@ -212,6 +226,7 @@ ServerCounters counters_of(wire::Statistics::Reader in) {
   out.bytes_sent = in.getBytesSent();
   out.replies_dropped = in.getRepliesDropped();
   out.clients = in.getClients();
+  out.refused_connections = in.getRefusedConnections();
   const auto by_code = in.getErrorsByCode();
   for (unsigned code = 0; code < kErrorCodeCount && code < by_code.size(); ++code) {
     out.errors_by_code[code] = by_code[code];

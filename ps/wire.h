@@ -14,6 +14,7 @@
 
 #include <zmq.hpp>
 
+#include "ps/row_format.h"
 #include "ps/table.h"
 
 namespace knotwork::ps {
@@ -49,6 +50,7 @@ struct DescribeRequest {};
 struct PullRequest {
   TableIndex table = 0;
   bool with_state = false;
+  RowFormat format = RowFormat::kFloat32;
 };
 struct PushRequest {
   TableIndex table = 0;
@@ -56,6 +58,7 @@ struct PushRequest {
   PushKind kind = PushKind::kDelta;
   float learning_rate = 0;
   bool return_rows = false;
+  RowFormat format = RowFormat::kFloat32;
 };
 struct StatisticsRequest {};
 struct ByeRequest {};
@@ -101,6 +104,7 @@ struct ServerCounters {
   std::uint64_t replies_dropped = 0;
   std::uint64_t clients = 0;
   std::array<std::uint64_t, kErrorCodeCount> errors_by_code{};
+  std::uint64_t refused_connections = 0;
 };
 
 struct Reply {

@@ -34,7 +34,8 @@ void expect_round_trip(const RowBounds& bounds, const std::vector<RowIndex>& row
       const std::vector<std::uint32_t> positions =
           part.positions == nullptr ? std::vector<std::uint32_t>()
                                     : std::vector<std::uint32_t>(part.positions, part.positions + part.count);
-      scatter_rows(row_frame(part, values, kWidth), positions, part.first, kWidth, back);
+      scatter_rows(row_frame(part, values, kWidth, RowFormat::kFloat32), positions, part.first, kWidth,
+                   RowFormat::kFloat32, back);
     }
   }
   EXPECT_EQ(seen, std::vector<int>(rows.size(), 1));
