@@ -14,6 +14,7 @@
 #include "cluster/host_resources.h"
 #include "cluster/reachability.h"
 #include "cluster/rendezvous.h"
+#include "cluster/watchdog.h"
 
 namespace knotwork::cluster {
 
@@ -26,6 +27,9 @@ constexpr int kClockTag = 4711;
 constexpr int kClockSamples = 5;
 /// Of encoded facts.
 constexpr std::size_t kFields = 15;
+/// What the examination may take besides its own waits.
+constexpr std::chrono::seconds kSlack(5);
+constexpr int kExitLost = 1;
 /// Between fields, and inside of lists: control characters that no name or message has.
 constexpr char kFieldEnd = '\x1e';
 constexpr char kItemEnd = '\x1f';
@@ -165,6 +169,13 @@ std::vector<BrokenPath> try_all_paths(Communicator& communicator, const std::vec
   return broken;
 }
 
+/// The ranks have met and nobody watches them: one that is stopped or cut off from here on would be waited for for
+/// ever.
+std::chrono::milliseconds limit_of(const DiagnosisOptions& options, Rank ranks) {
+  const std::size_t rounds = (static_cast<std::size_t>(ranks) + kMostConnectionsAtOnce - 1) / kMostConnectionsAtOnce;
+  return options.timeout * static_cast<int>(rounds + 1) + kSlack;
+}
+
 }  // namespace
 
 std::string encode(const RankFacts& facts) {
@@ -214,6 +225,9 @@ RankFacts decode_facts(std::string_view bytes) {
 }
 
 Diagnosis diagnose(Communicator& communicator, const DiagnosisOptions& options) {
+  const Watchdog watchdog(limit_of(options, communicator.size()), [&] {
+    communicator.abort(kExitLost, "the ranks met, but then one of them was stopped or cut off while the doctor looked");
+  });
   const std::uint64_t job_id = draw_job_id(communicator);
   const auto slurm = slurm_share_of([](const char* name) { return std::getenv(name); });
   RankFacts own;

@@ -24,8 +24,6 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-/// Open at a time: far below the usual limit of 1,024 descriptors.
-constexpr std::size_t kMostAtOnce = 512;
 constexpr int kBacklog = 1024;
 constexpr std::size_t kGreetingBytes = 4 + sizeof(std::uint64_t) + sizeof(std::int32_t);
 using Greeting = std::array<char, kGreetingBytes>;
@@ -220,8 +218,8 @@ Listener::~Listener() {
 
 std::vector<std::string> connect_to_all(std::span<const Destination> destinations, milliseconds timeout) {
   std::vector<std::string> problems;
-  for (std::size_t done = 0; done < destinations.size(); done += kMostAtOnce) {
-    const auto some = destinations.subspan(done, std::min(kMostAtOnce, destinations.size() - done));
+  for (std::size_t done = 0; done < destinations.size(); done += kMostConnectionsAtOnce) {
+    const auto some = destinations.subspan(done, std::min(kMostConnectionsAtOnce, destinations.size() - done));
     std::vector<Attempt> attempts;
     attempts.reserve(some.size());
     for (const Destination& destination : some) attempts.emplace_back(destination);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -42,6 +43,9 @@ struct Destination {
   std::uint16_t port = 0;
   Identity expected;
 };
+
+/// Connections that are open at a time: far below the usual limit of 1,024 descriptors.
+inline constexpr std::size_t kMostConnectionsAtOnce = 512;
 
 /// Connects to all destinations in parallel, reads who answers, and returns one text for each: empty if the right one
 /// answered, otherwise why not ("no answer within 5 s"). Returns within about `timeout` for each 512 destinations: so

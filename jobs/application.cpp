@@ -119,8 +119,9 @@ int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surround
   omp_set_num_threads(static_cast<int>(options.threads));
 #endif
   if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around);
-  const std::unique_ptr<cluster::Communicator> communicator = cluster::connect(
-      prepared.entry->is_watched ? connect_options(prepared.cluster, prepared.set) : unwatched_connection());
+  const std::unique_ptr<cluster::Communicator> communicator =
+      cluster::connect(prepared.entry->is_watched ? connect_options(prepared.cluster, prepared.set)
+                                                  : unwatched_connection(prepared.set));
   check_that_all_are_here(*communicator, launch);
   const SharedEnd shared_end(*communicator, around.interruption);
   const auto body = [&] {

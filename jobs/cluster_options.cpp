@@ -1,5 +1,8 @@
 #include "jobs/cluster_options.h"
 
+#include <algorithm>
+#include <variant>
+
 #include "jobs/build_info.h"
 
 namespace knotwork::jobs {
@@ -33,9 +36,14 @@ cluster::ConnectOptions connect_options(const ClusterOptions& options, const Opt
   return connect;
 }
 
-cluster::ConnectOptions unwatched_connection() {
+cluster::ConnectOptions unwatched_connection(const OptionSet& set) {
   cluster::ConnectOptions connect;
   connect.watches = false;
+  if (const Option* own = set.find("timeout")) {
+    const OptionValue value = option_value(*own);
+    if (const double* seconds = std::get_if<double>(&value))
+      connect.timeout = std::max(connect.timeout, timeout_of({.timeout = *seconds, .network = {}}));
+  }
   return connect;
 }
 

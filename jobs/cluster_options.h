@@ -22,8 +22,9 @@ void declare(ClusterOptions& options, OptionSet& set);
 /// those that are a process' own business (threads).
 cluster::ConnectOptions connect_options(const ClusterOptions& options, const OptionSet& set);
 
-/// For commands that find out themselves whether ranks fit together and reach each other.
-cluster::ConnectOptions unwatched_connection();
+/// For commands that find out themselves whether ranks fit together and reach each other. The start may take the usual
+/// time, or the command's own --timeout if that is longer.
+cluster::ConnectOptions unwatched_connection(const OptionSet& set);
 
 /// What the parameter servers of a training need to know.
 void set_row_service(const ClusterOptions& options, worker::TrainingOptions& training);

@@ -1,7 +1,10 @@
 """Ranks on hosts with addresses of their own (network namespaces), started by mpirun: training, and `knotwork doctor` while a
 port is blocked, a link is down, files differ. The doctor must name the culprit, within its time.
 """
+import os
 import shutil
+import signal
+import threading
 import time
 
 from binary import BINARY, BinaryTest, data_set, main
@@ -72,6 +75,30 @@ class Doctor(HostsTest):
         self.assertIn(f"rank 2 on host h3: the link of interface dat ({DATA}.3) is down", problems)
         self.assertTrue(any(f"at {DATA}.3:" in problem for problem in problems), problems)
         self.assertFalse(any("can reach rank 1" in problem for problem in problems), problems)
+
+    def test_a_rank_that_is_stopped_on_the_way_ends_the_doctor(self):
+        self.hosts.switch("link", "set", "dat2", "down")  # so that there is something to wait for
+        stopper = threading.Thread(target=self.stop_rank, args=("h3",))
+        stopper.start()
+        start = time.monotonic()
+        result = self.hosts.mpirun([BINARY, "doctor", "--timeout", "3"], self.folder, 60)
+        stopper.join()
+        self.assertTrue(self.stopped)
+        self.assertEqual(1, result.returncode, result)
+        self.assertLess(time.monotonic() - start, 2 * 3 + 5 + 10)
+        self.assertIn("one of them was stopped or cut off while the doctor looked", result.stderr)
+
+    def stop_rank(self, host):
+        """Stops the knotwork of a host some time after it has met the others."""
+        self.stopped = False
+        deadline = time.monotonic() + 20
+        while not self.stopped and time.monotonic() < deadline:
+            time.sleep(0.1)
+            for process in self.hosts.processes(host):
+                if os.path.basename(BINARY) == process.name:
+                    time.sleep(1.5)
+                    os.kill(process.pid, signal.SIGSTOP)
+                    self.stopped = True
 
     def test_a_network_that_one_host_lacks_is_named(self):
         self.hosts.ip("-n", self.hosts.name("h2"), "addr", "flush", "dev", "dat")

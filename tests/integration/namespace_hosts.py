@@ -4,6 +4,7 @@ Every host has an interface `ctl` (10.77.0.N, what mpirun and MPI use) and an in
 resolves to, so what Knotwork's own sockets use): a broken data network leaves the launcher alive. Bridges live in a namespace
 of their own; nothing of this machine's network is touched. Needs root and iproute2.
 """
+import collections
 import os
 import shlex
 import shutil
@@ -48,6 +49,9 @@ def remove_stale():
         process = folder.name.removeprefix(FOLDER_PREFIX).split("-")[0]
         if process.isdigit() and not Path(f"/proc/{process}").exists():
             shutil.rmtree(folder, ignore_errors=True)
+
+
+Process = collections.namedtuple("Process", "name pid")
 
 
 class NamespaceHosts:
@@ -111,6 +115,17 @@ class NamespaceHosts:
                    "--mca", "mpi_yield_when_idle", "1", "--bind-to", "none", "-H", hosts, "-n", str(self.count), *words]
         return subprocess.run(["timeout", "--kill-after=5", str(timeout), *self.entrance(1, shlex.join(command))], cwd=folder,
                               capture_output=True, text=True, timeout=timeout + 10, env=dict(os.environ, OMP_NUM_THREADS="1"))
+
+    def processes(self, host):
+        """Name and number of what runs on a host."""
+        listed = subprocess.run(["ip", "netns", "pids", self.name(host)], capture_output=True, text=True).stdout.split()
+        found = []
+        for pid in listed:
+            try:
+                found.append(Process(Path(f"/proc/{pid}/comm").read_text().strip(), int(pid)))
+            except OSError:
+                continue  # It has ended meanwhile.
+        return found
 
     def stop(self):
         for host in [*(f"h{number}" for number in range(1, self.count + 1)), "switch"]:
