@@ -39,6 +39,7 @@ class Assessor {
       check_likeness(facts);
       check_network(facts);
       check_resources(facts);
+      check_binding(facts);
     }
     check_paths();
     check_oversubscription();
@@ -92,6 +93,14 @@ class Assessor {
       problem(name_of(facts) + ": its clock is " + text + (facts.clock_skew > 0 ? " ahead of" : " behind") +
               " rank 0's; is its time synchronised (NTP)?");
     }
+  }
+
+  /// Open MPI binds each of two ranks to one core, and all threads of a rank with it.
+  void check_binding(const RankFacts& facts) {
+    if (facts.cores_allowed >= facts.cores_fair) return;
+    warning(name_of(facts) + ": it is bound to " + std::to_string(facts.cores_allowed) +
+            (facts.cores_allowed == 1 ? " core" : " cores") + ", though its share is " +
+            std::to_string(facts.cores_fair) + " (mpirun --bind-to none)");
   }
 
   /// A rank that nobody reaches is named once, not once for each of the others.

@@ -26,7 +26,7 @@ using std::chrono::system_clock;
 constexpr int kClockTag = 4711;
 constexpr int kClockSamples = 5;
 /// Of encoded facts.
-constexpr std::size_t kFields = 15;
+constexpr std::size_t kFields = 16;
 /// What the examination may take besides its own waits.
 constexpr std::chrono::seconds kSlack(5);
 constexpr int kExitLost = 1;
@@ -66,6 +66,27 @@ std::string resolve_in_time(const std::string& host, std::chrono::milliseconds t
   std::future<std::string> answer = promise->get_future();
   std::thread([promise, host] { promise->set_value(resolve(host)); }).detach();
   return answer.wait_for(timeout) == std::future_status::ready ? answer.get() : std::string();
+}
+
+/// What this rank knows of itself and its host without the others.
+RankFacts facts_of_host(Rank rank, const std::vector<std::string>& identities, const DiagnosisOptions& options) {
+  const auto slurm = slurm_share_of([](const char* name) { return std::getenv(name); });
+  RankFacts own;
+  own.rank = rank;
+  own.host = host_name();
+  own.host_identity = identities[static_cast<std::size_t>(rank)];
+  own.resolved = resolve_in_time(own.host, options.timeout);
+  Cores cores = host_cores();
+  own.cores_online = cores.online;
+  own.cores_allowed = cores.allowed;
+  cores.allowed = cores.online;
+  const auto local_ranks = std::count(identities.begin(), identities.end(), own.host_identity);
+  own.cores_fair = threads_for(cores, slurm, static_cast<std::uint32_t>(local_ranks));
+  own.threads = options.threads;
+  own.memory = available_memory(slurm);
+  own.disk = free_disk(options.folder);
+  for (const auto& [name, value] : options.alike) own.alike.push_back(value);
+  return own;
 }
 
 /// The address that a job's server would bind (as bind_endpoint does). What goes wrong goes into `facts`.
@@ -139,6 +160,18 @@ std::vector<std::pair<double, double>> measure_clocks(Communicator& communicator
   return clocks;
 }
 
+/// Collective. Fills skew and uncertainty on every rank.
+void compare_clocks(Communicator& communicator, std::vector<RankFacts>& ranks) {
+  const auto clocks = measure_clocks(communicator);
+  for (RankFacts& facts : ranks) {
+    const auto& [skew, trip] = clocks[static_cast<std::size_t>(facts.rank)];
+    std::array<double, 2> clock = {skew, trip};
+    communicator.allreduce(clock, Reduction::kSum);  // Zeros from all but rank 0.
+    facts.clock_skew = clock[0];
+    facts.clock_uncertainty = clock[1];
+  }
+}
+
 std::vector<BrokenPath> try_all_paths(Communicator& communicator, const std::vector<RankFacts>& ranks,
                                       std::uint64_t job_id, const DiagnosisOptions& options) {
   std::vector<Destination> destinations;
@@ -193,6 +226,7 @@ std::string encode(const RankFacts& facts) {
   add_text(facts.listen_problem);
   add(std::to_string(facts.cores_online));
   add(std::to_string(facts.cores_allowed));
+  add(std::to_string(facts.cores_fair));
   add(std::to_string(facts.threads));
   add(std::to_string(facts.memory));
   add(facts.disk ? std::to_string(*facts.disk) : "");
@@ -217,10 +251,11 @@ RankFacts decode_facts(std::string_view bytes) {
   facts.listen_problem = fields[8];
   facts.cores_online = number_of<std::uint32_t>(fields[9]);
   facts.cores_allowed = number_of<std::uint32_t>(fields[10]);
-  facts.threads = number_of<std::uint32_t>(fields[11]);
-  facts.memory = number_of<std::uint64_t>(fields[12]);
-  if (!fields[13].empty()) facts.disk = number_of<std::uint64_t>(fields[13]);
-  facts.alike = split(fields[14], kItemEnd);
+  facts.cores_fair = number_of<std::uint32_t>(fields[11]);
+  facts.threads = number_of<std::uint32_t>(fields[12]);
+  facts.memory = number_of<std::uint64_t>(fields[13]);
+  if (!fields[14].empty()) facts.disk = number_of<std::uint64_t>(fields[14]);
+  facts.alike = split(fields[15], kItemEnd);
   return facts;
 }
 
@@ -229,34 +264,15 @@ Diagnosis diagnose(Communicator& communicator, const DiagnosisOptions& options) 
     communicator.abort(kExitLost, "the ranks met, but then one of them was stopped or cut off while the doctor looked");
   });
   const std::uint64_t job_id = draw_job_id(communicator);
-  const auto slurm = slurm_share_of([](const char* name) { return std::getenv(name); });
-  RankFacts own;
-  own.rank = communicator.rank();
-  own.host = host_name();
-  own.host_identity = loopback_identity();
-  own.resolved = resolve_in_time(own.host, options.timeout);
-  const Cores cores = host_cores();
-  own.cores_online = cores.online;
-  own.cores_allowed = cores.allowed;
-  own.threads = options.threads;
-  own.memory = available_memory(slurm);
-  own.disk = free_disk(options.folder);
-  for (const auto& [name, value] : options.alike) own.alike.push_back(value);
-  const std::vector<std::string> identities = communicator.all_gather(own.host_identity);
+  const std::vector<std::string> identities = communicator.all_gather(loopback_identity());
+  RankFacts own = facts_of_host(communicator.rank(), identities, options);
   choose_own_address(identities, options, own);
   const auto place = std::count(identities.begin(), identities.begin() + own.rank, own.host_identity);
   const std::unique_ptr<Listener> listener = listen(options, job_id, static_cast<std::uint16_t>(place), own);
   Diagnosis diagnosis;
   // After this, everyone listens.
   for (const std::string& facts : communicator.all_gather(encode(own))) diagnosis.ranks.push_back(decode_facts(facts));
-  const auto clocks = measure_clocks(communicator);
-  for (RankFacts& facts : diagnosis.ranks) {
-    std::array<double, 2> clock = {clocks[static_cast<std::size_t>(facts.rank)].first,
-                                   clocks[static_cast<std::size_t>(facts.rank)].second};
-    communicator.allreduce(clock, Reduction::kSum);  // Zeros from all but rank 0.
-    facts.clock_skew = clock[0];
-    facts.clock_uncertainty = clock[1];
-  }
+  compare_clocks(communicator, diagnosis.ranks);
   diagnosis.broken = try_all_paths(communicator, diagnosis.ranks, job_id, options);
   communicator.barrier();  // The listener answers until all have asked.
   assess(diagnosis, options);

@@ -54,6 +54,8 @@ struct RankFacts {
   std::string listen_problem;
   std::uint32_t cores_online = 1;
   std::uint32_t cores_allowed = 1;
+  /// Its fair share of the host, its control groups and its Slurm job: what it could use if nobody bound it to less.
+  std::uint32_t cores_fair = 1;
   std::uint32_t threads = 1;
   std::uint64_t memory = 0;
   /// Empty: no such folder.

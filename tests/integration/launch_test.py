@@ -41,6 +41,14 @@ class Launching(BinaryTest):
     def test_a_doctor_alone_says_so(self):
         self.assertIn("verdict: ready, 1 process on 1 host; start it under mpirun or srun", self.knotwork("doctor"))
 
+    def test_a_rank_that_is_bound_to_less_than_its_share_is_warned_of(self):
+        if len(os.sched_getaffinity(0)) < 2 or not shutil.which("mpirun"):
+            self.skipTest("needs two cores and mpirun")
+        command = ["mpirun", "--allow-run-as-root", "-n", "1", "--bind-to", "core", BINARY, "doctor"]
+        said = self.run_command(command).stdout.decode()
+        self.assertRegex(said, r"warning: rank 0 on host \S+: it is bound to \d+ cores?, though its share is \d+ \(mpirun --bind-to none\)")
+        self.assertNotIn("bound to", self.run_command([word if word != "core" else "none" for word in command]).stdout.decode())
+
     def test_a_doctor_of_many_ranks_on_one_host(self):
         result = self.ranks(*[[BINARY, "doctor", "--json", "doctor.json", "--min-memory", "0"]] * 8)
         self.assertEqual(0, result.returncode, result)

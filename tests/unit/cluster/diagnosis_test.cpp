@@ -120,6 +120,15 @@ TEST(Assessment, TooManyThreadsAndNamelessHostsAreWarnings) {
                           HasSubstr("2 ranks would use 6000 threads on 4000 cores")));
 }
 
+TEST(Assessment, BindingToLessThanItsShareIsAWarning) {
+  Diagnosis diagnosis = healthy(2);
+  diagnosis.ranks[1].cores_fair = 8;
+  EXPECT_THAT(assessed(diagnosis).warnings, IsEmpty());
+  diagnosis.ranks[1].cores_allowed = 1;
+  EXPECT_THAT(assessed(diagnosis).warnings,
+              ElementsAre("rank 1 on host h1: it is bound to 1 core, though its share is 8 (mpirun --bind-to none)"));
+}
+
 TEST(Assessment, MemoryIsSharedByTheRanksOfAHost) {
   Diagnosis diagnosis = healthy(2);
   for (RankFacts& facts : diagnosis.ranks) {
@@ -140,6 +149,8 @@ TEST(Facts, SurviveTheJourney) {
   EXPECT_EQ(back.host, "odd  name");
   EXPECT_EQ(back.alike, facts.alike);
   EXPECT_EQ(back.port, facts.port);
+  EXPECT_EQ(back.cores_fair, facts.cores_fair);
+  EXPECT_EQ(back.memory, facts.memory);
   EXPECT_EQ(back.disk, facts.disk);
   EXPECT_FALSE(back.has_carrier);
   facts.disk.reset();
