@@ -29,8 +29,10 @@ constexpr std::uint8_t kGoodbye = 5;
 
 /// How long a failing rank waits for rank 0 to take its message up before it speaks for itself.
 constexpr milliseconds kAnswerLimit(1000);
-/// How long rank 1 has to speak and end before rank 2 does, and so on.
+/// How long a rank has to speak and end before the next one does.
 constexpr milliseconds kTurn(700);
+/// The same where the launcher has not noticed anything yet, and takes its time to end the others.
+constexpr milliseconds kLongTurn(2000);
 /// How long rank 0 waits for the others to end before it does.
 constexpr milliseconds kLastWords(300);
 
@@ -263,19 +265,26 @@ void Liveness::check(Peer& peer, Clock::time_point now) {
                      clock_text(peer.last_heard_at) + ", says " + own_name_ +
                      ": it was stopped, or the network between them is cut";
   } else if (now >= answer_due_) {
-    const std::scoped_lock lock(mutex_);
-    ending = *request_;  // Rank 0 has not taken it up.
+    {
+      const std::scoped_lock lock(mutex_);
+      ending = *request_;  // Rank 0 has not taken it up.
+    }
     ending.is_speaker = true;
+    return finish(ending);
   } else {
     return;
   }
   if (now < given_up_until_) {
     ending.is_speaker = false;
-  } else if (own_rank_ > 1) {
+  } else if (!is_root()) {
     // All others notice the loss of rank 0 at the same moment; the launcher ends the rest when the first has spoken.
+    // Where a network is cut, rank 0 is there and speaks itself.
+    const bool is_gone = peer.link.closed();
+    const int turn = std::min(own_rank_, 3) - (is_gone ? 1 : 0);
     std::unique_lock lock(mutex_);
-    ended_.wait_for(lock, kTurn * std::min(own_rank_ - 1, 5), [&] { return is_hushed_; });
-    ending.is_speaker = !is_hushed_;
+    const auto is_hushed = [&] { return is_hushed_ && turn > 0; };
+    ended_.wait_for(lock, (is_gone ? kTurn : kLongTurn) * turn, is_hushed);
+    ending.is_speaker = !is_hushed();
   }
   finish(ending);
 }
@@ -346,7 +355,7 @@ void Liveness::end_job(int exit_code, const std::string& message) {
 void Liveness::hush() {
   {
     const std::scoped_lock lock(mutex_);
-    is_hushed_ = own_rank_ > 1;
+    is_hushed_ = !is_root();
   }
   ended_.notify_all();
 }

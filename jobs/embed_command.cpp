@@ -103,6 +103,12 @@ std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& se
   if (wanted < ranks)
     throw InputError("parts must be at least the number of processes, found " + std::to_string(wanted) + " parts for " +
                      std::to_string(ranks) + " processes");
+  if (opened.graph.summary().node_count < ranks)
+    throw InputError(std::to_string(ranks) + " processes for a graph of " +
+                     std::to_string(opened.graph.summary().node_count) + " nodes; each needs one at least");
+  if (wanted % ranks != 0)
+    session.console.notice(std::to_string(wanted) + " parts for " + std::to_string(ranks) +
+                           " processes: some get one part more; a multiple spreads the work evenly");
   if (wanted == has) return opened;
   if (has > 1)
     throw InputError(options.source.graph + " is in " + std::to_string(has) + " parts, but " + std::to_string(wanted) +

@@ -22,7 +22,8 @@ RowBatch::RowBatch(ps::Client& client, ps::TableIndex table, DenseRows own, Glob
       own_(own),
       last_own_row_(last_own_row),
       with_state_(own.accumulators != nullptr || client.table(table).optimizer.kind == ps::OptimizerKind::kAdagrad),
-      width_(client.wire_width(table, with_state_)) {}
+      width_(client.wire_width(table, with_state_)),
+      row_bytes_(client.row_bytes(table, with_state_)) {}
 
 void RowBatch::start_fetch(std::span<const GlobalNode> nodes) {
   remote_.clear();
@@ -33,7 +34,7 @@ void RowBatch::start_fetch(std::span<const GlobalNode> nodes) {
   remote_.erase(std::unique(remote_.begin(), remote_.end()), remote_.end());
   base_.resize(remote_.size() * width_);
   traffic_.rows_pulled += remote_.size();
-  traffic_.bytes_received += base_.size() * sizeof(float);
+  traffic_.bytes_received += remote_.size() * row_bytes_;
   traffic_.bytes_sent += remote_.size() * sizeof(ps::RowIndex);
   ticket_ = client_.start_pull(table_, remote_, base_, with_state_);
   pulling_ = true;
@@ -76,7 +77,7 @@ void RowBatch::push() {
   }
   client_.push(table_, remote_, deltas_, with_state_ ? ps::PushKind::kDeltaWithState : ps::PushKind::kDelta);
   traffic_.rows_pushed += remote_.size();
-  traffic_.bytes_sent += deltas_.size() * sizeof(float) + remote_.size() * sizeof(ps::RowIndex);
+  traffic_.bytes_sent += remote_.size() * (row_bytes_ + sizeof(ps::RowIndex));
 }
 
 }  // namespace knotwork::worker

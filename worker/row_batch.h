@@ -57,6 +57,7 @@ class RowBatch {
   partition::GlobalNode last_own_row_;
   bool with_state_;
   std::size_t width_;                     // floats of a row on the wire
+  std::size_t row_bytes_;                 // and its bytes there
   std::vector<ps::RowIndex> remote_;      // rising
   std::vector<float> base_;               // remote_.size() * width_, as pulled
   partition::HugeArray<float> replicas_;  // stride of own_

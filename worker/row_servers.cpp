@@ -6,6 +6,7 @@
 
 #include "cluster/host_address.h"
 #include "cluster/rendezvous.h"
+#include "ps/message_memory.h"
 
 namespace knotwork::worker {
 
@@ -48,6 +49,7 @@ RowServers::RowServers(cluster::Communicator& communicator, ps::Shard& shard, Ro
 }
 
 void RowServers::start(cluster::Communicator& communicator) {
+  ps::keep_message_memory();
   const std::vector<std::string> hosts = communicator.all_gather(cluster::loopback_identity());
   const bool one_host = std::all_of(hosts.begin(), hosts.end(), [&](const auto& host) { return host == hosts[0]; });
   const bool encrypts =

@@ -1,20 +1,28 @@
 // Pulls over tcp loopback beside a bare ZeroMQ program that moves the same bytes in the same run, and a single row
 // beside a bare round trip. Nothing is timed before its answer has been checked.
 //
+// The second argument is the transport: 0 tcp over loopback, 1 ipc (Unix domain sockets), 2 tcp with CURVE; both sides
+// of a comparison use the same. BM_Pull's third: 1 for rows as bfloat16.
+//
 //   BM_Bare/1024, BM_Pull/1024   a request of 1,024 keys, an answer of 1,024 rows of 128 floats; several on their way
 //   BM_Bare/1, BM_Pull/1         one row at a time, one after another; p50_us is the median round trip
 #include <algorithm>
 #include <benchmark/benchmark.h>
 #include <chrono>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <deque>
+#include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <zmq.hpp>
 
 #include "ps/client.h"
+#include "ps/curve.h"
+#include "ps/message_memory.h"
 #include "ps/server.h"
 
 namespace knotwork::ps {
@@ -25,6 +33,12 @@ constexpr std::uint64_t kRows = 200000;  // 100 MB: rows come from memory, not f
 constexpr std::size_t kDepth = 4;        // Requests on their way.
 
 using Clock = std::chrono::steady_clock;
+
+enum Transport : std::int64_t { kTcp, kIpc, kCurve };
+
+std::string endpoint_of(std::int64_t transport) {
+  return transport == kIpc ? "ipc://@knotwork-bench-" + std::to_string(getpid()) : "tcp://127.0.0.1:*";
+}
 
 /// The median of what rounds took, as a counter.
 class Median {
@@ -67,12 +81,16 @@ void bm_bare(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   const std::size_t reply_bytes = count * kDim * sizeof(float);
   const std::size_t depth = count == 1 ? 1 : kDepth;
+  const CurveKeyPair server_keys = make_curve_keys();
+  const CurveKeyPair client_keys = make_curve_keys();
   zmq::context_t context;
   zmq::socket_t router(context, zmq::socket_type::router);
+  if (state.range(1) == kCurve) demand_encryption(router, server_keys);
   router.set(zmq::sockopt::rcvtimeo, 100);
   router.set(zmq::sockopt::linger, 0);
-  router.bind("tcp://127.0.0.1:*");
+  router.bind(endpoint_of(state.range(1)));
   zmq::socket_t dealer(context, zmq::socket_type::dealer);
+  if (state.range(1) == kCurve) encrypt(dealer, client_keys, server_keys.public_key);
   dealer.set(zmq::sockopt::linger, 0);
   dealer.connect(router.get(zmq::sockopt::last_endpoint));
   std::jthread server([&](const std::stop_token& stop) { serve_bare(std::move(router), reply_bytes, stop); });
@@ -102,21 +120,28 @@ void bm_bare(benchmark::State& state) {
 void bm_pull(benchmark::State& state) {
   const auto count = static_cast<std::size_t>(state.range(0));
   const std::size_t depth = count == 1 ? 1 : kDepth;
+  const bool encrypted = state.range(1) == kCurve;
+  const CurveKeyPair server_keys = encrypted ? make_curve_keys() : CurveKeyPair{};
+  const CurveKeyPair client_keys = make_curve_keys();
   zmq::context_t context;
+  const CurveGate gate(context, client_keys.public_key);
   Shard shard;
   shard.add_table({.name = "rows", .row_count = kRows, .dim = kDim}, {0, kRows});
   for (RowIndex row = 0; row < kRows; ++row) {
     std::fill_n(shard.table(0).row(row), kDim, static_cast<float>(row));
   }
-  Server server(context, shard, {});
+  Server server(context, shard, {.endpoint = endpoint_of(state.range(1)), .curve = server_keys});
   server.start();
-  Client client(context, {server.endpoint()}, {}, {});
+  const RowFormat format = state.range(2) == 1 ? RowFormat::kBfloat16 : RowFormat::kFloat32;
+  Client client(context, {server.endpoint()}, {},
+                {.row_format = format, .server_keys = {server_keys.public_key}, .keys = client_keys});
   std::vector<std::vector<float>> outs(depth, std::vector<float>(count * kDim));
   {
     const std::vector<RowIndex> rows = scattered_rows(count, 5);
     client.pull(0, rows, outs[0]);
     for (std::size_t i = 0; i < count; ++i) {
-      if (outs[0][i * kDim + 7] != static_cast<float>(rows[i])) state.SkipWithError("wrong rows");
+      const float expected = static_cast<float>(rows[i]);
+      if (std::abs(outs[0][i * kDim + 7] - expected) > expected / 256) state.SkipWithError("wrong rows");
     }
   }
   const std::vector<RowIndex> rows = scattered_rows(count, 11);
@@ -137,10 +162,16 @@ void bm_pull(benchmark::State& state) {
   state.SetBytesProcessed(state.iterations() * static_cast<std::int64_t>(count * kDim * sizeof(float)));
 }
 
-BENCHMARK(bm_bare)->Name("BM_Bare")->Arg(1024)->Arg(1)->UseRealTime();
-BENCHMARK(bm_pull)->Name("BM_Pull")->Arg(1024)->Arg(1)->UseRealTime();
+BENCHMARK(bm_bare)->Name("BM_Bare")->ArgsProduct({{1024, 1}, {kTcp, kIpc, kCurve}})->UseRealTime();
+BENCHMARK(bm_pull)->Name("BM_Pull")->ArgsProduct({{1024, 1}, {kTcp, kIpc, kCurve}, {0, 1}})->UseRealTime();
 
 }  // namespace
 }  // namespace knotwork::ps
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  knotwork::ps::keep_message_memory();  // As the program does.
+  benchmark::Initialize(&argc, argv);
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::Shutdown();
+  return 0;
+}

@@ -40,6 +40,28 @@ class Training(HostsTest):
         self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
 
 
+class Cut(HostsTest):
+    def test_a_link_that_is_cut_for_good_ends_the_job(self):
+        edges = "".join(f"{i} {(i * 7 + 1) % 600}\n{i} {(i + 1) % 600}\n" for i in range(600))
+        self.write("ring.tsv", edges)
+        cut = threading.Timer(5, lambda: self.hosts.switch("link", "set", "dat2", "down"))
+        cut.start()
+        self.addCleanup(cut.cancel)
+        start = time.monotonic()
+        result = self.hosts.mpirun([BINARY, "embed", "ring.tsv", "-o", "out.npy", "--epochs", "1000000", "--dim", "16",
+                                    "--threads", "1", "--timeout", "3", "--quiet"], self.folder, 60)
+        self.assertLess(time.monotonic() - start, 5 + 3 + 10)
+        self.assertEqual(1, result.returncode, result.stdout[-3000:] + result.stderr[-3000:])
+        # Each side of the cut may speak: neither hears the other, and the launcher takes seconds to end a far rank.
+        lines = [line for line in result.stderr.splitlines() if line.startswith("knotwork: ")]
+        self.assertRegex(lines[0], rf"rank 1 \(host h2, pid \d+, {DATA}.2:\d+ on dat\) has been silent for 3\.\d s, since ")
+        self.assertIn("says rank 0 (host h1, pid ", lines[0])
+        self.assertLessEqual(len(lines), 2, result.stderr)
+        for line in lines[1:]:
+            self.assertRegex(line, r"rank 0 \(host h1, .* has been silent for .*, says rank 1 \(host h2, ")
+        self.assertEqual(["ring.tsv"], self.files())
+
+
 class Doctor(HostsTest):
     def doctor(self, *words, code=1):
         """Runs the doctor on all hosts; returns its problems, having checked that it came back in time."""

@@ -15,7 +15,7 @@ from binary import BINARY, BinaryTest, main
 
 DEADLINE = 3
 # What mpirun itself may take until it has ended the other ranks.
-LAUNCHER = 4
+LAUNCHER = 6
 LINE = re.compile(r"^knotwork: .*$", re.MULTILINE)
 
 
@@ -198,6 +198,41 @@ class BadStarts(TroubleTest):
         self.assertNotEqual(0, job.process.wait(20))
         self.assertIn("no-such-host", job.said())
         self.gone(job)
+
+
+class Parts(TroubleTest):
+    """K parts under M processes."""
+
+    def embed(self, processes, graph):
+        job = self.start("-n", processes, BINARY, "embed", graph, "-o", "out.npy", "--epochs", 1, "--walks", 1, "--dim", 8,
+                         "--threads", 1)
+        job.process.wait(60)
+        return job
+
+    def test_parts_are_shared_out_whether_they_fit_or_not(self):
+        for parts, processes in ((4, 2), (3, 2), (5, 3)):
+            with self.subTest(parts=parts, processes=processes):
+                self.knotwork("partition", "ring.tsv", "-k", parts, "-o", f"{parts}.knot")
+                job = self.embed(processes, f"{parts}.knot")
+                self.assertEqual(0, job.process.returncode, job.said())
+                self.assertEqual(600, len((self.folder / "out.ids.txt").read_text().splitlines()))
+                uneven = f"{parts} parts for {processes} processes: some get one part more"
+                self.assertEqual(parts % processes != 0, uneven in job.said(), job.said())
+
+    def test_more_processes_than_parts_are_refused(self):
+        self.knotwork("partition", "ring.tsv", "-k", 2, "-o", "2.knot")
+        job = self.embed(3, "2.knot")
+        self.assertEqual(2, job.process.returncode, job.said())
+        self.assertEqual(["knotwork: rank 0: 2.knot is in 2 parts, but 3 are needed; partition the file that it was made "
+                          "from with -k 3"], LINE.findall(job.said()))
+        self.assertFalse((self.folder / "out.npy").exists())
+
+    def test_more_processes_than_nodes_are_refused(self):
+        self.write("path.tsv", "a b\nb c\n")
+        job = self.embed(4, "path.tsv")
+        self.assertEqual(2, job.process.returncode, job.said())
+        self.assertEqual(["knotwork: rank 0: 4 processes for a graph of 3 nodes; each needs one at least"],
+                         LINE.findall(job.said()))
 
 
 if __name__ == "__main__":
