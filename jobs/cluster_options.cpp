@@ -22,6 +22,10 @@ void declare(ClusterOptions& options, OptionSet& set) {
           "seconds until a process that is silent (stopped, cut off) or does not start ends the job")
       .range(1, kADay);
   set.add("network", &options.network, "interface (eth0), address or network (10.0.0.0/8) for traffic between hosts");
+  set.add("encrypt", &options.encrypt, "encrypt rows: between hosts (auto), within a host too, or never")
+      .choices({"auto", "always", "never"});
+  set.add("transport", &options.transport, "how rows travel within a host").choices({"ipc", "tcp"});
+  set.add("wire", &options.wire, "rows on the wire: bf16 takes half the bytes").choices({"float32", "bf16"});
 }
 
 cluster::ConnectOptions connect_options(const ClusterOptions& options, const OptionSet& set) {
@@ -50,8 +54,14 @@ cluster::ConnectOptions unwatched_connection(const OptionSet& set) {
 void set_row_service(const ClusterOptions& options, worker::TrainingOptions& training) {
   // A process that is gone is better named by the heartbeats, which know since when: a silent server comes second.
   constexpr std::chrono::milliseconds kHeartbeatsFirst(1500);
-  training.timeout_ms = static_cast<std::uint32_t>((timeout_of(options) + kHeartbeatsFirst).count());
-  training.network = options.network;
+  worker::RowServerOptions& servers = training.servers;
+  servers.timeout_ms = static_cast<int>((timeout_of(options) + kHeartbeatsFirst).count());
+  servers.network = options.network;
+  servers.encryption = options.encrypt == "always"  ? worker::Encryption::kAlways
+                       : options.encrypt == "never" ? worker::Encryption::kNever
+                                                    : worker::Encryption::kAuto;
+  servers.ipc = options.transport == "ipc";
+  servers.row_format = options.wire == "bf16" ? ps::RowFormat::kBfloat16 : ps::RowFormat::kFloat32;
 }
 
 }  // namespace knotwork::jobs

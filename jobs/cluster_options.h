@@ -14,6 +14,12 @@ struct ClusterOptions {
   double timeout = 30;
   /// Interface, address or network of traffic between hosts; empty: the one that the host's name resolves to.
   std::string network;
+  /// "auto" (between hosts), "always" (within a host, too) or "never".
+  std::string encrypt = "auto";
+  /// "float32" or "bf16".
+  std::string wire = "float32";
+  /// Within a host: "ipc" (Unix domain sockets) or "tcp" (loopback).
+  std::string transport = "ipc";
 };
 
 void declare(ClusterOptions& options, OptionSet& set);

@@ -6,16 +6,13 @@
 #include <span>
 #include <utility>
 
-#include <zmq.hpp>
-
-#include "cluster/rendezvous.h"
 #include "partition/errors.h"
 #include "ps/client.h"
-#include "ps/server.h"
 #include "worker/distributed_training.h"
 #include "worker/local_training.h"
 #include "worker/model_tables.h"
 #include "worker/rank_arrays.h"
+#include "worker/row_servers.h"
 
 namespace knotwork::worker {
 
@@ -57,9 +54,7 @@ struct Trainer::State {
   NegativeSampler negatives;
   ps::Shard shard;
   std::vector<Block> blocks;
-  // The context outlives the sockets of server and client.
-  std::optional<zmq::context_t> context;
-  std::unique_ptr<ps::Server> server;
+  std::optional<RowServers> servers;
   std::unique_ptr<ps::Client> client;
   RowTraffic traffic;
 
@@ -117,22 +112,10 @@ void Trainer::State::add_blocks() {
   if (both || options.line_order == embeddings::LineOrder::kSecond) add_block("line.second", skipgram, false);
 }
 
-/// Starts this rank's server, learns the others' endpoints, and connects to them. Alone, only the shard is attached.
+/// Starts this rank's server and connects to the others'. Alone, only the shard is attached.
 void Trainer::State::connect() {
-  context.emplace(1);
-  const auto me = static_cast<ps::ServerIndex>(communicator.rank());
-  std::vector<std::string> endpoints(1);
-  ps::ClientOptions client_options{.timeout_ms = static_cast<int>(options.timeout_ms)};
-  if (!alone()) {
-    const std::uint64_t job_id = cluster::draw_job_id(communicator);
-    client_options.job_id = job_id;
-    ps::ServerOptions server_options{.endpoint = cluster::bind_endpoint(communicator), .job_id = job_id};
-    server = std::make_unique<ps::Server>(*context, shard, server_options);
-    server->start();
-    endpoints = cluster::exchange_endpoints(communicator, server->endpoint());
-  }
-  client =
-      std::make_unique<ps::Client>(*context, endpoints, ps::LocalShard{.server = me, .shard = &shard}, client_options);
+  servers.emplace(communicator, shard, options.servers);
+  client = servers->connect();
 }
 
 LocalTables Trainer::State::local_tables(const Block& block, std::span<const float> keep) {

@@ -18,6 +18,7 @@
 #include "embeddings/skipgram.h"
 #include "embeddings/walk.h"
 #include "worker/graph_distribution.h"
+#include "worker/row_servers.h"
 
 namespace knotwork::worker {
 
@@ -39,10 +40,8 @@ struct TrainingOptions {
   /// Several ranks only: walks that each rank trains between a pull and the push that follows. Fewer: fresher rows,
   /// more messages.
   std::uint32_t batch_walks = 256;
-  /// Several ranks only: how long to wait for another rank's server.
-  std::uint32_t timeout_ms = 30'000;
-  /// Several ranks only: interface, address or network of traffic between hosts; see cluster::RendezvousOptions.
-  std::string network;
+  /// Several ranks only: how rows travel between them.
+  RowServerOptions servers;
   std::uint64_t seed = 1;
 };
 

@@ -45,6 +45,15 @@ class Facebook(BinaryTest):
         one, two = self.auc("one.npy", "hadamard-lr"), self.auc("two.npy", "hadamard-lr")
         self.assertGreaterEqual(two, one - 0.005, f"one process {one}, two ranks {two}")
 
+    def test_rows_in_half_the_bytes_and_encrypted_are_as_good(self):
+        self.mpirun(2, "embed", "split/train.tsv", "-o", "full.npy", "--json", "full.json", *SHORT)
+        self.mpirun(2, "embed", "split/train.tsv", "-o", "half.npy", "--json", "half.json", "--wire", "bf16",
+                    "--encrypt", "always", "--transport", "tcp", *SHORT)
+        full, half = self.auc("full.npy", "hadamard-lr"), self.auc("half.npy", "hadamard-lr")
+        self.assertGreaterEqual(half, full - 0.003, f"float32 {full}, bf16 {half}")
+        rows = [self.figures(name)["bytes_received"] / self.figures(name)["rows_pulled"] for name in ("full.json", "half.json")]
+        self.assertAlmostEqual(0.5, rows[1] / rows[0], delta=0.03)
+
     def test_two_ranks_over_metis_parts(self):
         self.knotwork("partition", "split/train.tsv", "-k", 2, "-o", "train.knot")
         self.mpirun(2, "embed", "train.knot", "-o", "two.npy", *SHORT)
