@@ -75,16 +75,18 @@ TrainingCounters SkipGramTrainer::take_counters() {
   return std::exchange(counters_, {});
 }
 
-void SkipGramTrainer::begin_walk(const WalkRows& rows, WalkKey key) {
+void SkipGramTrainer::begin_stretch(const WalkRows& rows, const WalkStretch& stretch, WalkKey key) {
+  stretch_ = stretch;
   // One block serves the windows of four positions.
-  window_bits_.resize((rows.inputs.size() + 3) / 4 * 4);
-  for (std::uint32_t i = 0; i < window_bits_.size(); i += 4) {
-    const RandomBlock block = random_block(options_.seed, RandomPurpose::kWindow, key.start, key.walk, i / 4);
-    std::copy(block.begin(), block.end(), window_bits_.begin() + i);
+  window_bits_.clear();
+  for (std::uint32_t i = stretch.first_centre / 4; 4 * i < stretch.last_centre; ++i) {
+    const RandomBlock block = random_block(options_.seed, RandomPurpose::kWindow, key.start, key.walk, i);
+    window_bits_.insert(window_bits_.end(), block.begin(), block.end());
   }
-  const std::size_t first = std::min<std::size_t>(rows.inputs.size(), options_.window + std::size_t{2});
+  const std::size_t centre = stretch.first_centre - stretch.first_position;
+  const std::size_t first = std::min<std::size_t>(rows.inputs.size(), centre + options_.window + std::size_t{2});
   for (std::size_t i = 0; i < first; ++i) prefetch_row(rows.inputs[i]);
-  prefetch_row(rows.outputs[0]);
+  prefetch_row(rows.outputs[centre]);
 }
 
 void SkipGramTrainer::draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const {
@@ -100,23 +102,25 @@ void SkipGramTrainer::prefetch_row(const float* row) const {
 
 void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position, float learning_rate) {
   const auto length = static_cast<std::uint32_t>(rows.inputs.size());
-  if (position + 1 < length) upcoming_.push_back(rows.outputs[position + 1]);
+  const std::uint32_t centre = position - stretch_.first_position;  // as index of `rows`
+  if (position + 1 < stretch_.last_centre) upcoming_.push_back(rows.outputs[centre + 1]);
   // The row that enters the widest possible window two positions later.
-  const std::uint32_t entering = position + options_.window + 2;
+  const std::uint32_t entering = centre + options_.window + 2;
   if (entering < length) upcoming_.push_back(rows.inputs[entering]);
 
-  const std::uint32_t reach = 1 + partition::bounded(window_bits_[position], options_.window);
-  const std::uint32_t first = position - std::min(position, reach);
-  const std::uint32_t last = std::min(length, position + reach + 1);
+  const std::uint32_t bits = window_bits_[position - stretch_.first_centre / 4 * 4];
+  const std::uint32_t reach = 1 + partition::bounded(bits, options_.window);
+  const std::uint32_t first = centre - std::min(centre, reach);
+  const std::uint32_t last = std::min(length, centre + reach + 1);
   std::size_t count = 0;
   for (std::uint32_t i = first; i < last; ++i) {
-    if (i == position) continue;
+    if (i == centre) continue;
     if (adagrad_) context_accumulators_[count] = rows.input_accumulators[i];
     contexts_[count++] = rows.inputs[i];
   }
   Draw& draw = planned(position / options_.windows_per_draw);
-  draw.targets[0] = rows.outputs[position];
-  if (adagrad_) draw.accumulators[0] = rows.output_accumulators[position];
+  draw.targets[0] = rows.outputs[centre];
+  if (adagrad_) draw.accumulators[0] = rows.output_accumulators[centre];
   const WindowRows window_rows = {std::span(contexts_).first(count), draw.targets,
                                   std::span(context_accumulators_).first(adagrad_ ? count : 0), draw.accumulators,
                                   upcoming_};

@@ -82,6 +82,15 @@ struct WalkRows {
   std::span<float* const> output_accumulators = {};
 };
 
+/// A part of a walk that is trained on its own. The rows given with it are those of walk positions first_position on;
+/// centres first_centre .. last_centre - 1 are trained. With `window` further rows on either side (or up to the walk's
+/// ends) its windows are those of the whole walk, random numbers included.
+struct WalkStretch {
+  std::uint32_t first_position = 0;
+  std::uint32_t first_centre = 0;
+  std::uint32_t last_centre = 0;
+};
+
 /// A row and its AdaGrad accumulator (null with SGD).
 struct RowPointer {
   float* values;
@@ -137,15 +146,23 @@ class SkipGramTrainer {
   /// Trains every position of a walk at one learning rate.
   template <NegativeSource Negatives>
   void train_walk(const WalkRows& rows, const Negatives& negatives, WalkKey key, float learning_rate) {
-    if (rows.inputs.size() < 2) return;
-    begin_walk(rows, key);
-    draw_bits(key, 0, negatives);
-    draw_bits(key, 1, negatives);
-    draw_negatives(0, negatives);
+    train_stretch(rows, {.last_centre = static_cast<std::uint32_t>(rows.inputs.size())}, negatives, key, learning_rate);
+  }
+
+  /// Trains a part of a walk. Output rows are needed for its centres only; others may be null.
+  template <NegativeSource Negatives>
+  void train_stretch(const WalkRows& rows, const WalkStretch& stretch, const Negatives& negatives, WalkKey key,
+                     float learning_rate) {
+    if (rows.inputs.size() < 2 || stretch.first_centre == stretch.last_centre) return;
+    begin_stretch(rows, stretch, key);
     const std::uint32_t sharing = options_.windows_per_draw;
-    for (std::uint32_t position = 0; position < rows.inputs.size(); ++position) {
+    const std::uint32_t first_draw = stretch.first_centre / sharing;
+    draw_bits(key, first_draw, negatives);
+    draw_bits(key, first_draw + 1, negatives);
+    draw_negatives(first_draw, negatives);
+    for (std::uint32_t position = stretch.first_centre; position < stretch.last_centre; ++position) {
       upcoming_.clear();
-      if (position % sharing == 0) {
+      if (position % sharing == 0 || position == stretch.first_centre) {
         // Two draws ahead for the sampler's own memory, one ahead for rows: memory answers while windows are trained.
         const std::uint32_t draw = position / sharing;
         draw_negatives(draw + 1, negatives);
@@ -168,7 +185,7 @@ class SkipGramTrainer {
     std::vector<float*> accumulators;
   };
 
-  void begin_walk(const WalkRows& rows, WalkKey key);
+  void begin_stretch(const WalkRows& rows, const WalkStretch& stretch, WalkKey key);
   void draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const;
   void train_window(const WalkRows& rows, std::uint32_t position, float learning_rate);
   void step(const WindowRows& window, float learning_rate, WindowLoss* loss);
@@ -198,7 +215,8 @@ class SkipGramTrainer {
   std::size_t row_lines_;  // cache lines of a row
   WindowScratch scratch_;
   std::array<Draw, 3> planned_;
-  std::vector<std::uint32_t> window_bits_;
+  WalkStretch stretch_;
+  std::vector<std::uint32_t> window_bits_;  // from the first centre's block of four on
   std::vector<float*> contexts_;
   std::vector<float*> context_accumulators_;
   std::vector<const float*> upcoming_;  // rows of coming windows

@@ -204,6 +204,43 @@ TEST(SkipGramTest, pooled_negatives_that_list_the_table_train_the_same_walks) {
   EXPECT_DOUBLE_EQ(trainer.counters().mean_loss(), reference.counters().mean_loss());
 }
 
+TEST(SkipGramTest, stretches_with_margins_train_what_the_whole_walk_trains) {
+  for (const std::uint32_t windows_per_draw : {1U, 3U}) {
+    SkipGramOptions options;
+    options.dim = 16;
+    options.window = 4;
+    options.windows_per_draw = windows_per_draw;
+    constexpr std::uint32_t kLength = 23;
+    Model whole(kLength, options);
+    Model parts(kLength, options);
+    const NegativeSampler uniform(std::vector<double>(kLength, 1.0));
+    const auto pointers = [](const DenseRows& rows, std::uint32_t first, std::uint32_t last) {
+      std::vector<float*> found;
+      for (GlobalNode node = first; node < last; ++node) found.push_back(rows.row(node));
+      return found;
+    };
+    SkipGramTrainer trainer(options);
+    trainer.train_walk({pointers(whole.inputs, 0, kLength), pointers(whole.outputs, 0, kLength)},
+                       SampledNegatives(uniform, whole.outputs), {2, 3}, 0.1F);
+    const std::vector<std::uint32_t> cuts{0, 1, 2, 9, 10, 16, 23};
+    for (std::size_t i = 0; i + 1 < cuts.size(); ++i) {
+      const WalkStretch stretch{cuts[i] - std::min(cuts[i], options.window), cuts[i], cuts[i + 1]};
+      const std::uint32_t last = std::min(kLength, stretch.last_centre + options.window);
+      auto outputs = pointers(parts.outputs, stretch.first_position, last);
+      for (std::uint32_t p = stretch.first_position; p < last; ++p) {
+        if (p < stretch.first_centre || p >= stretch.last_centre) outputs[p - stretch.first_position] = nullptr;
+      }
+      trainer.train_stretch({pointers(parts.inputs, stretch.first_position, last), outputs}, stretch,
+                            SampledNegatives(uniform, parts.outputs), {2, 3}, 0.1F);
+    }
+    EXPECT_EQ(std::vector(whole.input_values.begin(), whole.input_values.end()),
+              std::vector(parts.input_values.begin(), parts.input_values.end()));
+    EXPECT_EQ(std::vector(whole.output_values.begin(), whole.output_values.end()),
+              std::vector(parts.output_values.begin(), parts.output_values.end()));
+    EXPECT_EQ(trainer.counters().words, 2U * kLength);
+  }
+}
+
 struct Trained {
   double inside, across, first_loss, last_loss;
 };
