@@ -54,8 +54,9 @@ cluster::ConnectOptions unwatched_connection(const OptionSet& set) {
 void set_row_service(const ClusterOptions& options, worker::TrainingOptions& training) {
   // A process that is gone is better named by the heartbeats, which know since when: a silent server comes second.
   constexpr std::chrono::milliseconds kHeartbeatsFirst(1500);
+  training.timeout_ms = static_cast<std::uint32_t>((timeout_of(options) + kHeartbeatsFirst).count());
   worker::RowServerOptions& servers = training.servers;
-  servers.timeout_ms = static_cast<int>((timeout_of(options) + kHeartbeatsFirst).count());
+  servers.timeout_ms = static_cast<int>(training.timeout_ms);
   servers.network = options.network;
   servers.encryption = options.encrypt == "always"  ? worker::Encryption::kAlways
                        : options.encrypt == "never" ? worker::Encryption::kNever

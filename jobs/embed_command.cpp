@@ -61,6 +61,9 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
   if (options.method == "line" && options.order == "both" && options.dim % 2 != 0)
     throw InputError("line with order both needs an even dim, found " + std::to_string(options.dim));
   static_cast<void>(embeddings::embedding_format(options.output));
+  static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
+  if (!parse_bytes(options.replica_memory))
+    throw InputError("replica-memory must be a size like 512M or 4G, found '" + options.replica_memory + "'");
 }
 
 worker::TrainingOptions training_options(const EmbedOptions& options, bool weighted, unsigned threads) {
@@ -88,6 +91,8 @@ worker::TrainingOptions training_options(const EmbedOptions& options, bool weigh
   training.walks_per_node = options.walk.walks;
   training.epochs = options.epochs;
   training.threads = threads;
+  training.consistency = worker::parse_consistency(options.consistency, options.staleness);
+  training.replica_bytes = *parse_bytes(options.replica_memory);
   training.seed = options.seed;
   return training;
 }
@@ -141,6 +146,8 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   const auto per_second = [&](std::uint64_t count) {
     return done.seconds > 0 ? static_cast<double>(count) / done.seconds : 0;
   };
+  const double bytes = static_cast<double>(done.bytes_received + done.bytes_sent);
+  const double bytes_per_pair = done.pairs > 0 ? bytes / static_cast<double>(done.pairs) : 0;
   Report& report = session.report;
   report.set("words", done.words);
   report.set("pairs", done.pairs);
@@ -153,6 +160,11 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   report.set("rows_pushed", done.rows_pushed);
   report.set("bytes_received", done.bytes_received);
   report.set("bytes_sent", done.bytes_sent);
+  report.set("bytes_per_pair", bytes_per_pair);
+  report.set("remote_share", done.remote_share);
+  report.set("wait_share", done.wait_share);
+  report.set("walkers_sent", done.walkers_sent);
+  report.set("walker_bytes", done.walker_bytes);
   report.set("export_seconds", export_seconds);
   report.set("seconds", seconds);
   std::vector<std::pair<std::string, std::string>> lines = {
@@ -162,7 +174,9 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   if (session.communicator->size() > 1) {
     lines.emplace_back("rows", human_count(static_cast<double>(done.rows_pulled)) + " pulled, " +
                                    human_count(static_cast<double>(done.rows_pushed)) + " pushed, " +
-                                   human_bytes(static_cast<double>(done.bytes_received + done.bytes_sent)) + " sent");
+                                   human_bytes(bytes) + " sent, " + fixed(bytes_per_pair, 2) + " B a pair");
+    lines.emplace_back("remote", fixed(100 * done.remote_share, 1) + " % of the rows that walks used; " +
+                                     fixed(100 * done.wait_share, 1) + " % of training time spent waiting for rows");
   }
   lines.emplace_back("memory", human_bytes(static_cast<double>(peak_memory_bytes())) + " at most" +
                                    (session.communicator->size() > 1 ? " on the first process" : ""));
@@ -198,10 +212,17 @@ void declare(EmbedOptions& options, OptionSet& set) {
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
   set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
-  set.add("consistency", &options.consistency, "how fresh rows of other processes are")
-      .choices({"asp"}, {"ssp", "bsp"});
-  set.planned({"staleness", "replica-memory", "deterministic", "features", "labels", "split", "layers", "hidden",
-               "fanout", "batch", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
+  set.add("consistency", &options.consistency,
+          "asp: processes don't wait for each other; ssp:N: none is more than N batches ahead of what it knows; bsp: "
+          "none")
+      .value_name("asp|ssp:N|bsp");
+  set.add("staleness", &options.staleness,
+          "asp: batches that a copy of another process's row may be old; by the graph's size unless given")
+      .range(0, 1 << 20);
+  set.add("replica-memory", &options.replica_memory, "memory of each process for copies of other processes' rows")
+      .value_name("SIZE");
+  set.planned({"deterministic", "features", "labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir",
+               "snapshot-every", "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 

@@ -36,7 +36,12 @@ struct EmbedOptions {
   /// Parts to cut the graph into; empty: one a rank (or the folder's own).
   std::optional<std::uint32_t> parts;
   std::string partition_method = "metis";
+  /// "asp", "bsp", "ssp:N": worker/consistency.h.
   std::string consistency = "asp";
+  /// asp: batches that a copy of another process's row may be old; empty: chosen by the size of the graph.
+  std::optional<std::uint32_t> staleness;
+  /// Memory of each process for such copies, as parse_bytes reads it.
+  std::string replica_memory = "1G";
 };
 
 void declare(EmbedOptions& options, OptionSet& set);

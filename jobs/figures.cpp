@@ -37,6 +37,23 @@ std::string fixed(double value, int digits) {
   return {buffer.data(), static_cast<std::size_t>(std::clamp(length, 0, 63))};
 }
 
+std::optional<std::uint64_t> parse_bytes(std::string_view text) {
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc{} || !(value >= 0)) return std::nullopt;
+  std::string_view unit = text.substr(parsed.ptr - text.data());
+  if (unit.ends_with('B')) unit.remove_suffix(1);
+  constexpr std::string_view kPrefixes = "kMGTP";
+  if (!unit.empty()) {
+    const std::size_t prefix = kPrefixes.find(unit == "K" ? 'k' : unit.front());
+    if (unit.size() > 1 || prefix == std::string_view::npos) return std::nullopt;
+    value *= std::pow(1000.0, static_cast<double>(prefix + 1));
+  }
+  constexpr double kMost = 9.2e18;
+  if (value > kMost) return std::nullopt;
+  return static_cast<std::uint64_t>(value);
+}
+
 std::string plain_number(double value) {
   std::array<char, 64> buffer{};
   const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);

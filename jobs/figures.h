@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -15,6 +16,10 @@ std::string grouped_count(std::uint64_t count);
 
 /// Bytes in powers of 1000: 3400000000 -> "3.40 GB".
 std::string human_bytes(double bytes);
+
+/// Bytes as people give them: "512M", "1.5G", "8GB", "4096"; powers of 1000, as above. Empty if it is none, or over
+/// 2^63.
+std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
 /// A duration for a progress line: 12 s -> "00:12", 3723 s -> "1:02:03". Infinite or NaN: "--:--".
 std::string clock_time(double seconds);

@@ -11,6 +11,7 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   capnproto libcapnp-dev                # its wire protocol
   libmetis-dev                          # graph partitioning
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
+  robin-map-dev                         # the hash map that finds replicas
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd

@@ -1,8 +1,8 @@
-// Training on several ranks, batch by batch: walks are made (walkers travel by MPI), the rows they need from other
-// ranks are pulled, this rank's threads train the batch, and the changes of those rows are pushed to their owners.
+// Training on several ranks: this thread makes batches of walks (walkers travel by MPI) and draws negatives, the
+// courier's thread sees to their rows, training threads train them (batch_pipeline.h). Own rows are changed in place
+// all the time, by this rank's threads and by what others push; those of other ranks are replicas (row_courier.h).
 //
-// All ranks make the same number of batches, since making walks is collective. Between two batches a remote row is as
-// old as its pull; own rows are changed in place all the time, by this rank's threads and by what others push.
+// All ranks make the same number of batches, since making walks is collective.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,12 @@
 #include "ps/client.h"
 #include "worker/graph_distribution.h"
 #include "worker/negative_pool.h"
-#include "worker/row_batch.h"
+#include "worker/row_courier.h"
 #include "worker/training.h"
 #include "worker/training_clock.h"
+#include "worker/travelling_walks.h"
 
 namespace knotwork::worker {
-
-/// The two roles that rows play in a model; both are the same table in LINE's first order.
-struct RowBatches {
-  RowBatch& inputs;
-  RowBatch& outputs;
-};
 
 /// How the work of all ranks is cut into batches that every rank makes.
 struct BatchPlan {
@@ -37,25 +32,43 @@ struct BatchPlan {
 /// Collective. `items`: what this rank has to do; `largest`: the most that any rank shall do between pull and push.
 BatchPlan plan_batches(cluster::Communicator& communicator, std::uint64_t items, std::uint64_t largest);
 
+/// Walks in a batch of each rank: options.batch_walks, or fewer on a graph so small that all ranks together would
+/// change a row many times before any hears of the others, and the sum of their changes would overshoot.
+std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int rank_count);
+
+/// The options' consistency with a staleness, chosen if none was given. `batches_per_round`: batches in which a rank
+/// makes one walk from each of its nodes.
+Consistency consistency_of(const TrainingOptions& options, std::uint64_t batches_per_round);
+
 /// Everything that training on several ranks works with; all members outlive the training.
 struct DistributedJob {
   cluster::Communicator& communicator;
   const DistributedGraph& graph;
   const TrainingOptions& options;
   ps::Client& client;
-  RowBatches rows;
-  NegativePool& negatives;
+  ModelRows model;
+  ClockTable clocks;
+  const embeddings::NegativeSampler& own_negatives;
   TrainingClock& clock;
   const ProgressCallback& progress;
 };
 
+/// What it cost to keep ranks together.
+struct DistributedCosts {
+  RowTraffic rows;
+  TravelCounters walkers;
+  /// Seconds that training threads had nothing to train, summed over them.
+  double waited_seconds = 0;
+};
+
 /// Collective. All walks of all epochs, as train_walks_locally. `keep`: subsampling by global node of the whole graph,
 /// or empty. The clock counts this rank's walks.
-void train_walks_across_ranks(DistributedJob job, const embeddings::WalkEngine& engine, std::span<const float> keep);
+DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embeddings::WalkEngine& engine,
+                                          std::span<const float> keep);
 
 /// Collective. Stars first_star .. first_star + star_count - 1 are this rank's. The clock counts them.
-void train_stars_across_ranks(DistributedJob job, const embeddings::StarSampler& stars,
-                              const embeddings::SkipGramOptions& skipgram, std::uint64_t first_star,
-                              std::uint64_t star_count);
+DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embeddings::StarSampler& stars,
+                                          const embeddings::SkipGramOptions& skipgram, std::uint64_t first_star,
+                                          std::uint64_t star_count);
 
 }  // namespace knotwork::worker

@@ -9,6 +9,11 @@ ps::TableIndex add_node_table(ps::Shard& shard, const partition::Graph& slice, c
   return shard.add_table(spec, {slice.first_node(), slice.last_node()});
 }
 
+ps::TableIndex add_clock_table(ps::Shard& shard, const std::string& name, int rank, int rank_count) {
+  const auto own = static_cast<ps::RowIndex>(rank);
+  return shard.add_table({.name = name, .row_count = static_cast<std::uint64_t>(rank_count), .dim = 1}, {own, own + 1});
+}
+
 embeddings::DenseRows local_rows(ps::Table& table) {
   return {.values = table.values(),
           .accumulators = table.accumulators(),

@@ -18,6 +18,9 @@ namespace knotwork::worker {
 ps::TableIndex add_node_table(ps::Shard& shard, const partition::Graph& slice, const std::string& name,
                               std::uint32_t dim, embeddings::Optimizer optimizer);
 
+/// Adds the table in which ranks publish how far they are: one row of one column for each rank, on its own server.
+ps::TableIndex add_clock_table(ps::Shard& shard, const std::string& name, int rank, int rank_count);
+
 /// The rows of a table that lie in this rank's shard.
 embeddings::DenseRows local_rows(ps::Table& table);
 

@@ -27,13 +27,14 @@ using partition::OriginalNode;
 namespace {
 
 /// Rows that rank 0 pulls and writes at a time on export.
-constexpr std::size_t kExportRows = 8192;
+constexpr std::size_t kExportRows = 1024;
 
 /// One table pair that is trained alone; its input table is a block of the published columns. LINE's first order has
 /// one table in both roles.
 struct Block {
   ps::TableIndex inputs;
   ps::TableIndex outputs;
+  ps::TableIndex clocks;
   SkipGramOptions options;
 };
 
@@ -56,11 +57,13 @@ struct Trainer::State {
   std::vector<Block> blocks;
   std::optional<RowServers> servers;
   std::unique_ptr<ps::Client> client;
-  RowTraffic traffic;
+  DistributedCosts costs;
 
   void add_blocks();
   void add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table);
   void connect();
+  DistributedJob job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
+  void count(const DistributedCosts& more);
   void train_walks(TrainingClock& clock, const ProgressCallback& progress);
   void train_stars(TrainingClock& clock, const ProgressCallback& progress);
   LocalTables local_tables(const Block& block, std::span<const float> keep);
@@ -97,7 +100,10 @@ void Trainer::State::add_block(const std::string& name, const SkipGramOptions& s
     return add_node_table(shard, graph.slice, name + role, skipgram.dim, skipgram.optimizer);
   };
   const ps::TableIndex inputs = add(".input");
-  blocks.push_back({inputs, one_table ? inputs : add(".output"), skipgram});
+  const ps::TableIndex outputs = one_table ? inputs : add(".output");
+  const ps::TableIndex clocks = add_clock_table(shard, name + ".clocks", communicator.rank(), communicator.size());
+  options.servers.exact_tables.push_back(clocks);
+  blocks.push_back({inputs, outputs, clocks, skipgram});
   embeddings::initialise_rows(local_rows(shard.table(inputs)), graph.slice.arrays().original, options.seed);
 }
 
@@ -123,6 +129,31 @@ LocalTables Trainer::State::local_tables(const Block& block, std::span<const flo
           .outputs = local_rows(shard.table(block.outputs)),
           .negatives = &negatives,
           .keep = keep};
+}
+
+DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, const ProgressCallback& progress) {
+  return {.communicator = communicator,
+          .graph = graph,
+          .options = options,
+          .client = *client,
+          .model = {.input_table = block.inputs,
+                    .output_table = block.outputs,
+                    .own_inputs = local_rows(shard.table(block.inputs)),
+                    .own_outputs = local_rows(shard.table(block.outputs)),
+                    .last_own_row = graph.slice.last_node(),
+                    .node_count = graph.slice.summary().node_count},
+          .clocks = {.table = block.clocks,
+                     .rank = static_cast<std::uint32_t>(communicator.rank()),
+                     .ranks = static_cast<std::uint32_t>(communicator.size())},
+          .own_negatives = negatives,
+          .clock = clock,
+          .progress = progress};
+}
+
+void Trainer::State::count(const DistributedCosts& more) {
+  costs.rows += more.rows;
+  costs.walkers += more.walkers;
+  costs.waited_seconds += more.waited_seconds;
 }
 
 /// By global node of the whole graph; empty without subsampling. Every rank needs those of all nodes: 4 bytes a node.
@@ -158,13 +189,7 @@ void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& p
     train_walks_locally(graph.slice, engine, local_tables(block, keep), options, clock, progress);
     return;
   }
-  const LocalTables own = local_tables(block, keep);
-  RowBatch inputs(*client, block.inputs, own.inputs, graph.slice.last_node());
-  RowBatch outputs(*client, block.outputs, own.outputs, graph.slice.last_node());
-  NegativePool pool(communicator, negatives, options.seed);
-  train_walks_across_ranks({communicator, graph, options, *client, {inputs, outputs}, pool, clock, progress}, engine,
-                           keep);
-  for (const RowBatch& rows : {std::cref(inputs), std::cref(outputs)}) traffic += rows.traffic();
+  count(train_walks_across_ranks(job(block, clock, progress), engine, keep));
 }
 
 void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& progress) {
@@ -179,41 +204,45 @@ void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& p
         stars.total_strength() / communicator.allreduce(stars.total_strength(), cluster::Reduction::kSum);
     const auto own_stars = static_cast<std::uint64_t>(static_cast<double>(stars_of_job()) * share);
     const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
-    const LocalTables own = local_tables(block, {});
-    RowBatch inputs(*client, block.inputs, own.inputs, graph.slice.last_node());
-    RowBatch outputs(*client, block.outputs, own.outputs, graph.slice.last_node());
-    const RowBatches rows{block.inputs == block.outputs ? outputs : inputs, outputs};
-    NegativePool pool(communicator, negatives, options.seed);
-    train_stars_across_ranks({communicator, graph, options, *client, rows, pool, clock, progress}, stars, block.options,
-                             first_star, own_stars);
-    for (const RowBatch& role : {std::cref(inputs), std::cref(outputs)}) traffic += role.traffic();
+    count(train_stars_across_ranks(job(block, clock, progress), stars, block.options, first_star, own_stars));
   }
 }
 
 TrainingReport Trainer::State::report(const TrainingClock& clock) {
   const TrainingProgress done = clock.totals();
   const auto curve = clock.loss_curve();
-  std::vector<double> sums{static_cast<double>(done.words),
-                           static_cast<double>(done.pairs),
-                           static_cast<double>(traffic.rows_pulled),
-                           static_cast<double>(traffic.rows_pushed),
-                           static_cast<double>(traffic.bytes_received),
-                           static_cast<double>(traffic.bytes_sent)};
+  const RowTraffic& rows = costs.rows;
+  std::vector<double> sums;
+  for (const std::uint64_t figure :
+       {done.words, done.pairs, rows.rows_pulled, rows.rows_pushed, rows.bytes_received, rows.bytes_sent, rows.uses,
+        rows.remote_uses, costs.walkers.walkers_sent, costs.walkers.bytes_sent}) {
+    sums.push_back(static_cast<double>(figure));
+  }
+  const std::size_t losses = sums.size();
   for (const TrainingClock::LossBin& bin : {curve.front(), curve.back()}) {
     sums.push_back(bin.sum);
     sums.push_back(bin.pairs);
   }
+  sums.push_back(costs.waited_seconds);
+  sums.push_back(done.seconds * options.threads);
   communicator.allreduce(sums, cluster::Reduction::kSum);
-  const auto mean = [](double sum, double count) { return count > 0 ? sum / count : 0.0; };
-  return {.words = static_cast<std::uint64_t>(sums[0]),
-          .pairs = static_cast<std::uint64_t>(sums[1]),
+  const auto share = [&](std::size_t part, std::size_t whole) {
+    return sums[whole] > 0 ? sums[part] / sums[whole] : 0;
+  };
+  const auto total = [&](std::size_t i) { return static_cast<std::uint64_t>(sums[i]); };
+  return {.words = total(0),
+          .pairs = total(1),
           .seconds = done.seconds,
-          .loss_first = mean(sums[6], sums[7]),
-          .loss = mean(sums[8], sums[9]),
-          .rows_pulled = static_cast<std::uint64_t>(sums[2]),
-          .rows_pushed = static_cast<std::uint64_t>(sums[3]),
-          .bytes_received = static_cast<std::uint64_t>(sums[4]),
-          .bytes_sent = static_cast<std::uint64_t>(sums[5])};
+          .loss_first = share(losses, losses + 1),
+          .loss = share(losses + 2, losses + 3),
+          .rows_pulled = total(2),
+          .rows_pushed = total(3),
+          .bytes_received = total(4),
+          .bytes_sent = total(5),
+          .remote_share = share(7, 6),
+          .wait_share = share(losses + 4, losses + 5),
+          .walkers_sent = total(8),
+          .walker_bytes = total(9)};
 }
 
 /// On rank 0, the global node of every original node; empty elsewhere.

@@ -1,9 +1,8 @@
 // Training node embeddings by skip-gram with negative sampling, on one rank or on many.
 //
 // One rank: every row is local, no socket is opened; threads take chunks of start nodes, make their walks and train
-// them at once, Hogwild style. Several ranks: walkers travel by MPI, rows of other ranks are pulled from their
-// parameter servers before a batch of walks is trained and the changes are pushed back afterwards. The walk is the
-// prefetch list.
+// them at once, Hogwild style. Several ranks: walkers travel by MPI, and rows of other ranks come from their parameter
+// servers ahead of training. The walk is the prefetch list.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +16,7 @@
 #include "embeddings/line.h"
 #include "embeddings/skipgram.h"
 #include "embeddings/walk.h"
+#include "worker/consistency.h"
 #include "worker/graph_distribution.h"
 #include "worker/row_servers.h"
 
@@ -37,9 +37,14 @@ struct TrainingOptions {
   std::uint32_t epochs = 1;
   /// Training threads of each rank; 0: one a core of this process' share.
   unsigned threads = 0;
-  /// Several ranks only: walks that each rank trains between a pull and the push that follows. Fewer: fresher rows,
-  /// more messages.
+  /// Several ranks only: walks in a batch of each rank.
   std::uint32_t batch_walks = 256;
+  /// Several ranks only: how old rows of other ranks may be, in batches.
+  Consistency consistency;
+  /// Several ranks only: memory for copies of other ranks' rows, on each rank.
+  std::size_t replica_bytes = std::size_t{1} << 30;
+  /// Several ranks only: how long to wait for another rank's server.
+  std::uint32_t timeout_ms = 30'000;
   /// Several ranks only: how rows travel between them.
   RowServerOptions servers;
   std::uint64_t seed = 1;
@@ -69,6 +74,10 @@ struct TrainingReport {
   std::uint64_t rows_pushed = 0;
   std::uint64_t bytes_received = 0;  ///< row and key bytes that came over sockets
   std::uint64_t bytes_sent = 0;
+  double remote_share = 0;  ///< of the rows that walks needed, those of other ranks
+  double wait_share = 0;    ///< of the training threads' time, that in which they had nothing to train
+  std::uint64_t walkers_sent = 0;
+  std::uint64_t walker_bytes = 0;
 };
 
 /// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.

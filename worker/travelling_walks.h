@@ -22,6 +22,13 @@ struct TravelCounters {
   std::uint64_t rounds = 0;
   std::uint64_t walkers_sent = 0;
   std::uint64_t bytes_sent = 0;
+
+  TravelCounters& operator+=(const TravelCounters& other) {
+    rounds += other.rounds;
+    walkers_sent += other.walkers_sent;
+    bytes_sent += other.bytes_sent;
+    return *this;
+  }
 };
 
 class TravellingWalks {

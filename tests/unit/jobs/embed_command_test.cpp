@@ -20,8 +20,10 @@ TEST(CommandLine, BadUsageIsOneLine) {
   EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--threads", "1000000"}),
             "knotwork: --threads must be between 1 and 1024, found 1000000\n");
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "fastrp"}), HasSubstr("not built yet"));
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "bsp"}), HasSubstr("not built yet"));
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--staleness", "2"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp"}), HasSubstr("asp, bsp, or ssp:N"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp:0"}), HasSubstr("asp, bsp, or ssp:N"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--replica-memory", "2X"}), HasSubstr("like 512M or 4G"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--features", "f"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));
   EXPECT_THAT(complaint({"embed", "g.tsv"}), HasSubstr("--output"));
 }

@@ -22,6 +22,16 @@ TEST(Figures, CountsHaveThreeDigits) {
   EXPECT_EQ(human_count(2.5e9), "2.50 G");
 }
 
+TEST(Figures, BytesAreReadWithOrWithoutAUnit) {
+  EXPECT_EQ(parse_bytes("4096"), 4096U);
+  EXPECT_EQ(parse_bytes("512M"), 512'000'000U);
+  EXPECT_EQ(parse_bytes("1.5GB"), 1'500'000'000U);
+  EXPECT_EQ(parse_bytes("2k"), parse_bytes("2K"));
+  for (const char* wrong : {"", "G", "-1", "1X", "1MM", "1 G", "nan", "inf", "1e30"}) {
+    EXPECT_EQ(parse_bytes(wrong), std::nullopt) << wrong;
+  }
+}
+
 TEST(Figures, BytesHaveAUnit) {
   EXPECT_EQ(human_bytes(0), "0 B");
   EXPECT_EQ(human_bytes(512), "512 B");

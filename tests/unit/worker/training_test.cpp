@@ -142,6 +142,15 @@ TEST(TrainingTest, line_of_each_order) {
   }
 }
 
+TEST(TrainingTest, every_consistency_learns) {
+  for (const char* text : {"ssp:4", "bsp"}) {
+    SCOPED_TRACE(text);
+    TrainingOptions options = small_options();
+    options.consistency = parse_consistency(text, 2);
+    expect_learnt(options);
+  }
+}
+
 TEST(TrainingTest, one_thread_on_one_rank_repeats_itself) {
   if (world().size() > 1) GTEST_SKIP() << "order of updates is fixed on one rank with one thread only";
   EXPECT_EQ(train(small_options()).rows, train(small_options()).rows);

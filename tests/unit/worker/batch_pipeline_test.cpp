@@ -1,0 +1,142 @@
+// The pipeline with a courier that takes its time: every item is trained once, in rows that have arrived; failures of
+// any thread come out.
+#include "worker/batch_pipeline.h"
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <stdexcept>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace knotwork::worker {
+namespace {
+
+using namespace std::chrono_literals;
+
+/// Rows arrive some looks after they were asked for.
+class SlowCourier final : public BatchCourier {
+ public:
+  bool may_start(const TrainingBatch& batch) override { return batch.number < allowed; }
+  void start(TrainingBatch& batch) override {
+    EXPECT_EQ(batch.number, started++);
+    underway_most = std::max(underway_most, started - released);
+  }
+  bool has_arrived(const TrainingBatch& /*batch*/) override { return ++looks % 3 == 0; }
+  bool finish_start(TrainingBatch& batch) override {
+    EXPECT_EQ(batch.number, arrived.load());
+    if (batch.number == fails_at) throw std::runtime_error("the link is cut");
+    if (needs_settling(batch)) return true;
+    ++arrived;
+    return false;
+  }
+  void settle(TrainingBatch& batch) override {
+    EXPECT_TRUE(needs_settling(batch));
+    EXPECT_EQ(in_training, 0);
+    ++arrived;
+  }
+  static bool needs_settling(const TrainingBatch& batch) { return batch.number % 3 != 0; }
+  void release(TrainingBatch& batch) override { EXPECT_EQ(batch.number, released++); }
+  void close() override { is_closed = true; }
+
+  std::atomic<BatchNumber> allowed = kNoBatch;
+  std::atomic<BatchNumber> arrived = 0;
+  std::atomic<int> in_training = 0;
+  BatchNumber started = 0;
+  BatchNumber released = 0;
+  BatchNumber underway_most = 0;
+  BatchNumber fails_at = kNoBatch;
+  int looks = 0;
+  bool is_closed = false;
+};
+
+std::unique_ptr<TrainingBatch> batch_of(BatchNumber number, std::size_t items) {
+  auto batch = std::make_unique<TrainingBatch>();
+  batch->number = number;
+  for (std::size_t i = 0; i < items; ++i) batch->item_ends.push_back(static_cast<std::uint32_t>(i + 1));
+  return batch;
+}
+
+const std::function<void()> kNothing = [] {};
+
+TEST(BatchPipelineTest, every_item_is_trained_once_in_rows_that_have_arrived) {
+  for (const unsigned threads : {1U, 3U}) {
+    SlowCourier courier;
+    constexpr std::size_t kBatches = 50;
+    std::vector<std::vector<std::atomic<int>>> trained(kBatches);
+    for (std::size_t i = 0; i < kBatches; ++i) trained[i] = std::vector<std::atomic<int>>(i % 11);
+    {
+      BatchPipeline pipeline({.threads = threads, .depth = 3, .items_per_task = 4}, courier,
+                             [&](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
+                               EXPECT_LT(thread, threads);
+                               ++courier.in_training;
+                               EXPECT_LT(batch.number, courier.arrived.load());
+                               for (std::size_t i = first; i < last; ++i) ++trained[batch.number][i];
+                               std::this_thread::sleep_for(50us);
+                               --courier.in_training;
+                             });
+      for (std::size_t i = 0; i < kBatches; ++i) pipeline.submit(batch_of(i, i % 11), kNothing);
+      pipeline.finish(kNothing);
+    }
+    for (const auto& batch : trained) {
+      for (const auto& times : batch) EXPECT_EQ(times, 1);
+    }
+    EXPECT_EQ(courier.released, kBatches);
+    EXPECT_LE(courier.underway_most, 3U);
+    EXPECT_TRUE(courier.is_closed);
+  }
+}
+
+TEST(BatchPipelineTest, a_batch_that_may_not_start_yet_holds_up_those_behind) {
+  SlowCourier courier;
+  courier.allowed = 1;
+  std::atomic<BatchNumber> newest = 0;
+  BatchPipeline pipeline(
+      {.threads = 2, .depth = 4}, courier,
+      [&](unsigned, const TrainingBatch& batch, std::size_t, std::size_t) { newest = batch.number; });
+  for (BatchNumber i = 0; i < 3; ++i) pipeline.submit(batch_of(i, 1), kNothing);
+  std::this_thread::sleep_for(20ms);
+  EXPECT_EQ(newest, 0U);
+  EXPECT_EQ(courier.arrived, 1U);
+  courier.allowed = kNoBatch;
+  pipeline.finish(kNothing);
+  EXPECT_EQ(courier.arrived, 3U);
+  // Batch 1 came late: that is waiting.
+  EXPECT_GT(pipeline.waited_seconds(), 0.01);
+}
+
+TEST(BatchPipelineTest, failures_of_the_courier_come_out) {
+  SlowCourier courier;
+  courier.fails_at = 2;
+  BatchPipeline pipeline({.threads = 2, .depth = 2}, courier, [](auto&&...) {});
+  EXPECT_THROW(
+      {
+        for (BatchNumber i = 0; i < 100; ++i) pipeline.submit(batch_of(i, 5), kNothing);
+        pipeline.finish(kNothing);
+      },
+      std::runtime_error);
+}
+
+TEST(BatchPipelineTest, failures_of_training_come_out) {
+  SlowCourier courier;
+  BatchPipeline pipeline({.threads = 2, .depth = 2}, courier,
+                         [](unsigned, const TrainingBatch& batch, std::size_t, std::size_t) {
+                           if (batch.number == 3) throw std::runtime_error("not a number");
+                         });
+  EXPECT_THROW(
+      {
+        for (BatchNumber i = 0; i < 100; ++i) pipeline.submit(batch_of(i, 5), kNothing);
+        pipeline.finish(kNothing);
+      },
+      std::runtime_error);
+}
+
+TEST(BatchPipelineTest, can_be_given_up_in_the_middle) {
+  SlowCourier courier;
+  BatchPipeline pipeline({.threads = 2, .depth = 4}, courier, [](auto&&...) {});
+  for (BatchNumber i = 0; i < 4; ++i) pipeline.submit(batch_of(i, 5), kNothing);
+}
+
+}  // namespace
+}  // namespace knotwork::worker

@@ -1,0 +1,127 @@
+// Replicas against a plain map of rows: nothing that anybody adds is lost, and memory stays bounded.
+#include "worker/replica_table.h"
+
+#include <cmath>
+#include <map>
+#include <random>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace knotwork::worker {
+namespace {
+
+using partition::GlobalNode;
+
+constexpr std::size_t kDim = 3;
+
+/// The owner's side: rows by node, and changes added up.
+struct Owner {
+  std::map<GlobalNode, std::vector<float>> rows;
+  void add(const RowChanges& changes, std::size_t width) {
+    for (std::size_t i = 0; i < changes.rows.size(); ++i) {
+      std::vector<float>& row = at(static_cast<GlobalNode>(changes.rows[i]), width);
+      for (std::size_t c = 0; c < width; ++c) row[c] += changes.values[i * width + c];
+    }
+  }
+  std::vector<float>& at(GlobalNode node, std::size_t width) {
+    return rows.try_emplace(node, std::vector<float>(width, 0.0F)).first->second;
+  }
+};
+
+ReplicaSlot bring(ReplicaTable& table, Owner& owner, GlobalNode node) {
+  RowChanges evicted;
+  const ReplicaSlot slot = table.claim(node, evicted);
+  owner.add(evicted, table.wire_width());
+  table.merge(slot, owner.at(node, table.wire_width()));
+  return slot;
+}
+
+TEST(ReplicaTableTest, holds_what_the_owner_sent_and_sends_what_changed) {
+  ReplicaTable table(kDim, false, 4);
+  RowChanges changes;
+  const ReplicaSlot slot = table.claim(17, changes);
+  EXPECT_EQ(table.find(17), slot);
+  EXPECT_EQ(table.find(18), std::nullopt);
+  table.merge(slot, std::vector<float>{1, 2, 3});
+  table.take_change(slot, changes);
+  EXPECT_TRUE(changes.rows.empty()) << "nothing has changed";
+  table.row(slot).values[1] += 0.5F;
+  table.take_change(slot, changes);
+  EXPECT_EQ(changes.rows, std::vector<ps::RowIndex>{17});
+  EXPECT_EQ(changes.values, (std::vector<float>{0, 0.5F, 0}));
+  // Meanwhile another rank has added 10 to column 0, and the owner our half; and we go on.
+  table.row(slot).values[2] += 0.25F;
+  table.merge(slot, std::vector<float>{11, 2.5F, 3});
+  EXPECT_EQ(std::vector<float>(table.row(slot).values, table.row(slot).values + kDim),
+            (std::vector<float>{11, 2.5F, 3.25F}));
+  changes.clear();
+  table.take_change(slot, changes);
+  EXPECT_EQ(changes.values, (std::vector<float>{0, 0, 0.25F}));
+}
+
+TEST(ReplicaTableTest, pinned_replicas_stay_and_used_ones_get_a_second_chance) {
+  ReplicaTable table(kDim, false, 3);
+  Owner owner;
+  const ReplicaSlot hub = bring(table, owner, 1);
+  table.pin(hub);
+  bring(table, owner, 2);
+  bring(table, owner, 3);
+  for (GlobalNode node = 4; node < 40; ++node) {
+    bring(table, owner, node);
+    EXPECT_EQ(table.find(1), hub);
+    EXPECT_LE(table.size(), 3U);
+  }
+  table.unpin(hub);
+  EXPECT_EQ(table.pinned(), 0U);
+  // Pinned just now: others go first.
+  bring(table, owner, 50);
+  EXPECT_EQ(table.find(1), hub);
+}
+
+/// Random claims, changes here and elsewhere, exchanges and evictions. In the end every row is the sum of all that was
+/// added. Small integers, so that sums are exact.
+TEST(ReplicaTableTest, random_histories_add_up) {
+  for (const bool with_accumulators : {false, true}) {
+    for (std::uint32_t seed = 1; seed <= 20; ++seed) {
+      SCOPED_TRACE(seed);
+      std::mt19937 random(seed);
+      ReplicaTable table(kDim, with_accumulators, 5);
+      const std::size_t width = table.wire_width();
+      Owner owner;
+      Owner expected;
+      for (int step = 0; step < 3000; ++step) {
+        const auto node = static_cast<GlobalNode>(random() % 12);
+        auto slot = table.find(node);
+        if (!slot) slot = bring(table, owner, node);
+        const std::size_t column = random() % width;
+        const auto amount = static_cast<float>(random() % 7) - 3;
+        RowChanges changes;
+        switch (random() % 4) {
+          case 0:  // another rank
+            owner.at(node, width)[column] += amount;
+            expected.at(node, width)[column] += amount;
+            break;
+          case 1:
+            table.take_change(*slot, changes);
+            owner.add(changes, width);
+            if (random() % 2 == 0) table.merge(*slot, owner.at(node, width));
+            break;
+          default:
+            (column < kDim ? table.row(*slot).values[column] : *table.row(*slot).accumulator) += amount;
+            table.state(*slot).changed_since = 0;
+            expected.at(node, width)[column] += amount;
+        }
+      }
+      for (GlobalNode node = 0; node < 12; ++node) {
+        RowChanges changes;
+        if (const auto slot = table.find(node)) table.take_change(*slot, changes);
+        owner.add(changes, width);
+        EXPECT_EQ(owner.at(node, width), expected.at(node, width)) << "node " << node;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace knotwork::worker

@@ -1,0 +1,175 @@
+// Couriers of two ranks in one process, over real servers: what each adds arrives, once; replicas are as fresh as
+// promised; a bounded rank waits; memory that can't hold a batch is refused.
+#include "worker/row_courier.h"
+
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "partition/errors.h"
+#include "tests/unit/ps/server_group.h"
+#include "worker/model_tables.h"
+
+namespace knotwork::worker {
+namespace {
+
+using partition::GlobalNode;
+
+constexpr std::uint64_t kNodes = 40;
+constexpr std::uint32_t kDim = 4;
+constexpr std::size_t kPool = 8;
+
+/// Two ranks of twenty nodes each, with a client and a courier each.
+class TwoRanks {
+ public:
+  explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20)
+      : group_(ps::RowBounds({0, kNodes / 2, kNodes}), {ps::testing::table_spec(kNodes, kDim), named("outputs")}) {
+    for (ps::ServerIndex rank = 0; rank < 2; ++rank) {
+      clocks_ = add_clock_table(*group_.shards[rank], "clocks", static_cast<int>(rank), 2);
+    }
+    for (ps::ServerIndex rank = 0; rank < 2; ++rank) {
+      clients_.push_back(group_.client({}, {.server = rank, .shard = group_.shards[rank].get()}));
+      const ModelRows model{.input_table = 0,
+                            .output_table = 1,
+                            .own_inputs = local_rows(group_.shards[rank]->table(0)),
+                            .own_outputs = local_rows(group_.shards[rank]->table(1)),
+                            .last_own_row = static_cast<GlobalNode>((rank + 1) * kNodes / 2),
+                            .node_count = kNodes};
+      couriers.push_back(std::make_unique<RowCourier>(
+          *clients_.back(), model, ClockTable{clocks_, rank, 2},
+          CourierOptions{.consistency = consistency, .replica_bytes = replica_bytes, .negative_pool = kPool}, 10));
+    }
+  }
+
+  /// Starts a batch of one rank and waits for its rows.
+  TrainingBatch begin(std::size_t rank, BatchNumber number, std::vector<GlobalNode> nodes) {
+    TrainingBatch batch;
+    batch.number = number;
+    batch.contexts = std::move(nodes);
+    batch.targets = batch.contexts;
+    EXPECT_TRUE(couriers[rank]->may_start(batch));
+    couriers[rank]->start(batch);
+    if (couriers[rank]->finish_start(batch)) couriers[rank]->settle(batch);
+    return batch;
+  }
+  float owned(GlobalNode node) { return group_.shards[node / (kNodes / 2)]->table(0).row(node)[0]; }
+
+ private:
+  static ps::TableSpec named(const std::string& name) {
+    ps::TableSpec spec = ps::testing::table_spec(kNodes, kDim);
+    spec.name = name;
+    return spec;
+  }
+
+  ps::testing::ServerGroup group_;
+  ps::TableIndex clocks_ = 0;
+  std::vector<std::unique_ptr<ps::Client>> clients_;
+
+ public:
+  std::vector<std::unique_ptr<RowCourier>> couriers;
+};
+
+TEST(RowCourierTest, changes_of_both_ranks_add_up) {
+  TwoRanks ranks({.bounded = false, .staleness = 2});
+  for (BatchNumber number = 0; number < 20; ++number) {
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+      TrainingBatch batch = ranks.begin(rank, number, {3, 30, 3});
+      EXPECT_EQ(batch.context_rows.values[0], batch.context_rows.values[2]);
+      *batch.context_rows.values[0] += 1;   // node 3
+      *batch.context_rows.values[1] += 10;  // node 30
+      ranks.couriers[rank]->release(batch);
+    }
+  }
+  for (auto& courier : ranks.couriers) courier->close();
+  EXPECT_EQ(ranks.owned(3), 40.0F);
+  EXPECT_EQ(ranks.owned(30), 400.0F);
+  // A remote row was not pulled for each of twenty batches: that is what replicas are for.
+  EXPECT_LE(ranks.couriers[0]->traffic().rows_pulled, 2U * 20 / 3 + 2);
+}
+
+TEST(RowCourierTest, replicas_are_no_older_than_staleness) {
+  constexpr std::uint32_t kStaleness = 3;
+  TwoRanks ranks({.bounded = false, .staleness = kStaleness});
+  for (BatchNumber number = 0; number < 30; ++number) {
+    // Rank 1 owns node 30 and changes it in place; rank 0 must see it at most `staleness` batches later.
+    TrainingBatch own = ranks.begin(1, number, {30});
+    *own.context_rows.values[0] = static_cast<float>(number);
+    ranks.couriers[1]->release(own);
+    TrainingBatch seen = ranks.begin(0, number, {30});
+    EXPECT_GE(*seen.context_rows.values[0] + kStaleness, static_cast<float>(number));
+    ranks.couriers[0]->release(seen);
+  }
+}
+
+TEST(RowCourierTest, bounded_ranks_wait_for_each_other) {
+  for (const std::uint32_t bound : {0U, 1U, 4U}) {
+    SCOPED_TRACE(bound);
+    TwoRanks ranks({.bounded = true, .staleness = bound});
+    TrainingBatch ahead;
+    // Alone, rank 0 may do the batches 0 .. bound, and not one more.
+    for (BatchNumber number = 0; number <= bound; ++number) {
+      TrainingBatch batch = ranks.begin(0, number, {30});
+      ranks.couriers[0]->release(batch);
+    }
+    ahead.number = bound + 1;
+    EXPECT_FALSE(ranks.couriers[0]->may_start(ahead));
+    // When rank 1's first batch is where it belongs, rank 0 goes on, and sees what rank 1 did.
+    BatchNumber number = 0;
+    while (!ranks.couriers[0]->may_start(ahead)) {
+      ASSERT_LE(number, bound) << "rank 1 has done all that it may, and rank 0 still waits";
+      TrainingBatch batch = ranks.begin(1, number++, {3, 31});
+      if (batch.number == 0) *batch.context_rows.values[0] = 5;
+      ranks.couriers[1]->release(batch);
+    }
+    TrainingBatch batch = ranks.begin(0, ahead.number, {3});
+    EXPECT_EQ(*batch.context_rows.values[0], 5.0F);
+  }
+}
+
+TEST(RowCourierTest, negatives_come_from_the_newest_of_the_pool) {
+  TwoRanks ranks({.bounded = false, .staleness = 1});
+  TrainingBatch first;
+  first.contexts = {1};
+  first.targets = {1};
+  first.fresh_negatives = {1, 30, 30, 4, 31, 2, 33, 39};
+  ranks.couriers[0]->start(first);
+  if (ranks.couriers[0]->finish_start(first)) ranks.couriers[0]->settle(first);
+  ASSERT_EQ(first.negatives.size(), kPool);
+  EXPECT_EQ(first.negatives[1].values, first.negatives[2].values);
+  EXPECT_EQ(first.negatives[0].values, first.target_rows.values[0]) << "the centre's own row, so that it is left out";
+  TrainingBatch second;
+  second.number = 1;
+  second.fresh_negatives = {32, 5};
+  ranks.couriers[0]->start(second);
+  if (ranks.couriers[0]->finish_start(second)) ranks.couriers[0]->settle(second);
+  ASSERT_EQ(second.negatives.size(), kPool);
+  EXPECT_EQ(second.negatives[0].values, first.negatives[2].values);
+  EXPECT_EQ(second.negatives[5].values, first.negatives[7].values);
+  ranks.couriers[0]->release(first);
+  ranks.couriers[0]->release(second);
+}
+
+TEST(RowCourierTest, too_little_memory_says_what_would_do) {
+  try {
+    TwoRanks ranks({.staleness = 1}, 1000);
+    FAIL() << "expected an InputError";
+  } catch (const partition::InputError& error) {
+    EXPECT_NE(std::string(error.what()).find("the least that works is 1M"), std::string::npos) << error.what();
+  }
+}
+
+TEST(ConsistencyTest, texts) {
+  EXPECT_FALSE(parse_consistency("asp", 7).bounded);
+  EXPECT_EQ(parse_consistency("asp", 7).staleness, 7U);
+  EXPECT_TRUE(parse_consistency("bsp", 7).bounded);
+  EXPECT_EQ(parse_consistency("bsp", 7).staleness, 0U);
+  EXPECT_EQ(parse_consistency("ssp:12", 7).staleness, 12U);
+  for (const char* wrong : {"", "ssp", "ssp:", "ssp:0", "ssp:-1", "ssp:1x", "BSP"}) {
+    EXPECT_THROW(parse_consistency(wrong, 7), partition::InputError) << wrong;
+  }
+}
+
+}  // namespace
+}  // namespace knotwork::worker

@@ -1,0 +1,119 @@
+// Batches on their way: made by the rank's communicating thread, given their rows by the courier's thread, trained by
+// the training threads, and given back to the courier, each stage while the others work.
+//
+//   submit() -> [made] -> courier: rows arrive -> [ready] -> training threads -> [trained] -> courier: changes leave
+//
+// Training threads take single items of the oldest ready batch. A batch that refreshes rows which the batch before
+// trains waits until that is done: a fresh value that a training thread overwrites would later be sent back as a
+// change, and undo what others did. The time that threads find nothing to do is measured: it is what a job loses to its
+// network.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "worker/training_batch.h"
+
+namespace knotwork::worker {
+
+/// What the courier does with batches; all calls come from one thread.
+class BatchCourier {
+ public:
+  BatchCourier() = default;
+  BatchCourier(const BatchCourier&) = delete;
+  BatchCourier& operator=(const BatchCourier&) = delete;
+  virtual ~BatchCourier() = default;
+
+  /// Whether start() may be called for this batch now; if not, it is asked again soon, and after each release().
+  virtual bool may_start(const TrainingBatch& batch) = 0;
+  /// Asks for the rows of the batch and sets its pointers.
+  virtual void start(TrainingBatch& batch) = 0;
+  /// Whether finish_start would return at once.
+  virtual bool has_arrived(const TrainingBatch& batch) = 0;
+  /// Waits until the rows of the oldest batch that was started and not yet arrived are there. Returns whether rows that
+  /// batches before may be training are among them, so that settle() must be called.
+  virtual bool finish_start(TrainingBatch& batch) = 0;
+  /// Called while nothing is trained, before the batch is.
+  virtual void settle(TrainingBatch& batch) = 0;
+  /// A batch has been trained; batches come in order.
+  virtual void release(TrainingBatch& batch) = 0;
+  /// All batches were released: everything that changed goes out.
+  virtual void close() = 0;
+};
+
+struct PipelineOptions {
+  unsigned threads = 1;
+  /// Batches that may be underway at a time, from submit() to release.
+  std::size_t depth = 4;
+  /// Items that a training thread takes at a time.
+  std::size_t items_per_task = 4;
+};
+
+/// Trains items first .. last - 1 of the batch on training thread `thread`.
+using TrainItems =
+    std::function<void(unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last)>;
+
+class BatchPipeline {
+ public:
+  /// Starts the threads. `courier` must outlive the pipeline.
+  BatchPipeline(const PipelineOptions& options, BatchCourier& courier, TrainItems train);
+  /// Ends the threads; batches not yet trained are dropped (when an exception is on its way out).
+  ~BatchPipeline();
+  BatchPipeline(const BatchPipeline&) = delete;
+  BatchPipeline& operator=(const BatchPipeline&) = delete;
+
+  /// Hands a batch over; waits while `depth` are underway, and calls `idle` about twice a second meanwhile. Throws what
+  /// another thread of the pipeline threw. For one thread.
+  void submit(std::unique_ptr<TrainingBatch> batch, const std::function<void()>& idle);
+  /// Waits until all batches are trained and their changes are where they belong. Throws as submit() does.
+  void finish(const std::function<void()>& idle);
+
+  /// Seconds that training threads found nothing to train between the first batch and the last, summed over threads.
+  double waited_seconds() const;
+
+ private:
+  struct Travelling;
+  using Clock = std::chrono::steady_clock;
+
+  void run_courier();
+  bool courier_step();
+  bool release_trained();
+  bool settle_arrived();
+  void make_ready(std::shared_ptr<Travelling> arrived);
+  void wait_for_work();
+  void run_trainer(unsigned thread);
+  std::shared_ptr<Travelling> next_ready(std::unique_lock<std::mutex>& lock);
+  void fail();
+  template <typename Done>
+  void wait_until(const std::function<void()>& idle, Done&& done);
+
+  PipelineOptions options_;
+  BatchCourier& courier_;
+  TrainItems train_;
+
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;  // the courier's and the submitter's
+  std::condition_variable ready_changed_;
+  std::deque<std::shared_ptr<Travelling>> made_;
+  std::deque<std::shared_ptr<Travelling>> started_;   // the courier's alone
+  std::shared_ptr<Travelling> to_settle_;             // the courier's alone: arrived, waits for training to stop
+  std::deque<std::shared_ptr<Travelling>> ready_;     // items left to take
+  std::deque<std::shared_ptr<Travelling>> underway_;  // handed out, oldest first, until released
+  std::size_t in_pipeline_ = 0;
+  bool no_more_ = false;
+  bool closed_ = false;
+  bool stop_ = false;
+  std::exception_ptr failure_;
+  double waited_seconds_ = 0;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace knotwork::worker

@@ -1,0 +1,118 @@
+#include "worker/replica_table.h"
+
+#include <algorithm>
+#include <bit>
+
+namespace knotwork::worker {
+
+using partition::GlobalNode;
+
+namespace {
+
+/// Entries of the index and the states, with the index's spare room.
+constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + 2 * 16;
+
+// Training threads may be writing these rows at the same time: see replica_table.h. Not inlined, so that the thread
+// sanitizer's reports carry their names.
+
+/// to = value - base, base = value; whether any of it was not zero.
+[[gnu::noinline]] bool hogwild_take(const float* value, float* base, float* to, std::size_t count) {
+  constexpr std::uint32_t kAllButSign = 0x7FFFFFFF;
+  std::uint32_t any = 0;
+  for (std::size_t c = 0; c < count; ++c) {
+    const float now = value[c];
+    to[c] = now - base[c];
+    any |= std::bit_cast<std::uint32_t>(to[c]);
+    base[c] = now;
+  }
+  return (any & kAllButSign) != 0;
+}
+
+[[gnu::noinline]] void hogwild_merge(float* value, float* base, const float* fresh, std::size_t count) {
+  for (std::size_t c = 0; c < count; ++c) {
+    value[c] += fresh[c] - base[c];
+    base[c] = fresh[c];
+  }
+}
+
+}  // namespace
+
+ReplicaTable::ReplicaTable(std::size_t dim, bool with_accumulators, std::size_t capacity)
+    : dim_(dim),
+      with_accumulators_(with_accumulators),
+      stride_(embeddings::row_stride(dim)),
+      states_(capacity),
+      values_(capacity * stride_),
+      bases_(capacity * (dim + (with_accumulators ? 1 : 0))),
+      accumulators_(with_accumulators ? capacity : 0) {}
+
+std::size_t ReplicaTable::bytes_per_replica(std::size_t dim, bool with_accumulators) {
+  const std::size_t floats = embeddings::row_stride(dim) + dim + (with_accumulators ? 2 : 0);
+  return floats * sizeof(float) + kBookkeepingBytes;
+}
+
+std::optional<ReplicaSlot> ReplicaTable::find(GlobalNode node) const {
+  const auto found = slot_of_.find(node);
+  if (found == slot_of_.end()) return std::nullopt;
+  return found->second;
+}
+
+ReplicaSlot ReplicaTable::claim(GlobalNode node, RowChanges& evicted) {
+  const ReplicaSlot slot = free_slot(evicted);
+  states_[slot] = {.node = node, .present = true, .changed_since = kNoBatch};
+  std::fill_n(values_.data() + slot * stride_, stride_, 0.0F);
+  std::fill_n(bases_.data() + slot * wire_width(), wire_width(), 0.0F);
+  if (with_accumulators_) accumulators_[slot] = 0;
+  slot_of_[node] = slot;
+  return slot;
+}
+
+ReplicaSlot ReplicaTable::free_slot(RowChanges& evicted) {
+  if (never_used_ < states_.size()) return static_cast<ReplicaSlot>(never_used_++);
+  while (true) {
+    const auto slot = static_cast<ReplicaSlot>(hand_);
+    hand_ = (hand_ + 1) % states_.size();
+    ReplicaState& state = states_[slot];
+    if (state.pins > 0 || state.arriving) continue;
+    if (state.used) {
+      state.used = false;
+      continue;
+    }
+    if (state.changed_since != kNoBatch) take_change(slot, evicted);
+    slot_of_.erase(state.node);
+    return slot;
+  }
+}
+
+void ReplicaTable::pin(ReplicaSlot slot) {
+  if (states_[slot].pins++ == 0) ++pinned_;
+  states_[slot].used = true;
+}
+
+void ReplicaTable::unpin(ReplicaSlot slot) {
+  if (--states_[slot].pins == 0) --pinned_;
+}
+
+void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
+  const std::size_t width = wire_width();
+  const std::size_t begin = changes.values.size();
+  changes.values.resize(begin + width);
+  float* const to = changes.values.data() + begin;
+  float* const base = bases_.data() + slot * width;
+  bool changed = hogwild_take(values_.data() + slot * stride_, base, to, dim_);
+  if (with_accumulators_) changed |= hogwild_take(accumulators_.data() + slot, base + dim_, to + dim_, 1);
+  states_[slot].changed_since = kNoBatch;
+  if (changed) {
+    changes.rows.push_back(states_[slot].node);
+  } else {
+    changes.values.resize(begin);
+  }
+}
+
+void ReplicaTable::merge(ReplicaSlot slot, std::span<const float> fresh) {
+  float* const base = bases_.data() + slot * wire_width();
+  hogwild_merge(values_.data() + slot * stride_, base, fresh.data(), dim_);
+  if (with_accumulators_) hogwild_merge(accumulators_.data() + slot, base + dim_, fresh.data() + dim_, 1);
+}
+
+}  // namespace knotwork::worker

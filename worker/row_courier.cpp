@@ -1,0 +1,327 @@
+#include "worker/row_courier.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "partition/errors.h"
+
+namespace knotwork::worker {
+
+using embeddings::RowPointer;
+using partition::GlobalNode;
+
+namespace {
+
+/// After so long, waiting for rows is left to the client, who sends requests again and gives up at its deadline.
+constexpr auto kPatience = std::chrono::milliseconds(50);
+
+}  // namespace
+
+RowTraffic& RowTraffic::operator+=(const RowTraffic& other) {
+  rows_pulled += other.rows_pulled;
+  rows_pushed += other.rows_pushed;
+  bytes_received += other.bytes_received;
+  bytes_sent += other.bytes_sent;
+  uses += other.uses;
+  remote_uses += other.remote_uses;
+  return *this;
+}
+
+RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTable& clocks,
+                       const CourierOptions& options, std::size_t largest_batch)
+    : client_(client),
+      first_own_row_(model.own_inputs.first_row),
+      last_own_row_(model.last_own_row),
+      remote_rows_(model.node_count - (last_own_row_ - first_own_row_)),
+      // A bounded rank must hear of changes before the bound is reached, or it would wait each time.
+      push_after_(options.consistency.bounded ? *options.consistency.staleness / 2 : *options.consistency.staleness),
+      staleness_(*options.consistency.staleness),
+      clocks_(clocks),
+      options_(options) {
+  const bool one_table = model.input_table == model.output_table;
+  const bool with_state = client.table(model.input_table).optimizer.kind == ps::OptimizerKind::kAdagrad;
+  replica_bytes_ = ReplicaTable::bytes_per_replica(model.own_inputs.dim, with_state) * (one_table ? 1 : 2);
+  const std::uint64_t needed = std::min<std::uint64_t>(remote_rows_, 2 * largest_batch + 2 * options.negative_pool);
+  if (options.replica_bytes / replica_bytes_ < needed) {
+    throw too_small(needed);
+  }
+  const std::size_t capacity =
+      std::max<std::size_t>(1, std::min<std::uint64_t>(remote_rows_, options.replica_bytes / replica_bytes_));
+  roles_.push_back(make_role(model.input_table, model.own_inputs, capacity));
+  if (!one_table) roles_.push_back(make_role(model.output_table, model.own_outputs, capacity));
+}
+
+RowCourier::Role RowCourier::make_role(ps::TableIndex table, const embeddings::DenseRows& own,
+                                       std::size_t capacity) const {
+  const bool with_state = client_.table(table).optimizer.kind == ps::OptimizerKind::kAdagrad;
+  return {.table = table, .own = own, .with_state = with_state, .replicas = {own.dim, with_state, capacity}};
+}
+
+partition::InputError RowCourier::too_small(std::uint64_t replicas_needed) const {
+  constexpr std::size_t kMegabyte = 1'000'000;
+  return partition::InputError("replica-memory of " + std::to_string(options_.replica_bytes / kMegabyte) +
+                               "M is too small for one batch of walks; the least that works is " +
+                               std::to_string(replicas_needed * replica_bytes_ / kMegabyte + 1) + "M");
+}
+
+bool RowCourier::may_start(const TrainingBatch& batch) {
+  const std::size_t positions = batch.contexts.size() + batch.targets.size() + batch.fresh_negatives.size();
+  for (const Role& role : roles_) {
+    const std::size_t room = role.replicas.capacity() - role.replicas.pinned();
+    if (role.replicas.capacity() >= remote_rows_ || room >= positions) continue;
+    if (held_.empty()) throw too_small(positions + role.replicas.pinned());
+    return false;
+  }
+  return !options_.consistency.bounded || clocks_allow(batch.number);
+}
+
+void RowCourier::start(TrainingBatch& batch) {
+  Held& held = held_.emplace_back();
+  held.batch = batch.number;
+  renew_pool(batch, held);
+  batch.context_rows.clear();
+  batch.target_rows.clear();
+  Role& inputs = roles_.front();
+  for (const GlobalNode node : batch.contexts) batch.context_rows.push_back(use(inputs, node, batch.number, held));
+  for (const GlobalNode node : batch.targets) {
+    const RowPointer nowhere{nullptr, outputs().with_state ? outputs().own.accumulators : nullptr};
+    batch.target_rows.push_back(node == kNoTarget ? nowhere : use(outputs(), node, batch.number, held));
+  }
+  send_fetches(held);
+}
+
+/// The oldest of the pool give way. Their rows stay until batches that may draw them have been trained.
+void RowCourier::renew_pool(TrainingBatch& batch, Held& held) {
+  Role& role = outputs();
+  for (const GlobalNode node : batch.fresh_negatives) {
+    if (pool_.size() == options_.negative_pool) {
+      retire_from_pool(role, batch.number, held);
+    }
+    PoolEntry entry{.node = node, .row = {}, .slot = std::nullopt};
+    if (is_own(node)) {
+      entry.row = {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
+    } else {
+      entry.slot = replica_of(role, node, held);
+      role.replicas.pin(*entry.slot);
+      entry.row = role.replicas.row(*entry.slot);
+    }
+    pool_.push_back(entry);
+  }
+  batch.negatives.clear();
+  for (const PoolEntry& entry : pool_) {
+    batch.negatives.push_back(entry.row);
+    if (entry.slot) see(role, *entry.slot, batch.number, held, 0);
+  }
+}
+
+/// Its change leaves as soon as no batch draws it any more: nobody here will add to it soon.
+void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
+  if (const auto slot = pool_.front().slot) {
+    held.pins.emplace_back(&role, *slot);
+    const BatchNumber changed_since = role.replicas.state(*slot).changed_since;
+    if (changed_since != kNoBatch) role.due[batch].emplace_back(*slot, changed_since);
+  }
+  pool_.pop_front();
+}
+
+RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held& held) {
+  ++traffic_.uses;
+  if (is_own(node)) return {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
+  ++traffic_.remote_uses;
+  const ReplicaSlot slot = replica_of(role, node, held);
+  if (role.replicas.state(slot).seen_by != batch) {
+    see(role, slot, batch, held, role.replicas.state(slot).touches);
+    role.replicas.pin(slot);
+    held.pins.emplace_back(&role, slot);
+  }
+  ++role.replicas.state(slot).touches;
+  return role.replicas.row(slot);
+}
+
+ReplicaSlot RowCourier::replica_of(Role& role, GlobalNode node, Held& held) {
+  if (const auto slot = role.replicas.find(node)) return *slot;
+  const ReplicaSlot slot = role.replicas.claim(node, role.evicted);
+  ReplicaState& state = role.replicas.state(slot);
+  state.arriving = true;
+  state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;
+  ask(role.wanted, slot, state);
+  return slot;
+}
+
+void RowCourier::ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const {
+  fetch.slots.push_back(slot);
+  fetch.in_use.push_back(state.pins > 0 ? 1 : 0);
+  fetch.rows.push_back(state.node);
+}
+
+void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held, std::uint32_t touches) {
+  ReplicaState& state = role.replicas.state(slot);
+  if (state.seen_by == batch) return;
+  state.seen_by = batch;
+  const bool is_stale = !state.arriving && (state.valid_at + staleness_ < batch || touches >= options_.touches);
+  if (is_stale) {
+    state.touches = 0;
+    state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;
+    state.arriving = true;
+    const std::size_t changes = role.exchanged.rows.size();
+    if (state.changed_since != kNoBatch) role.replicas.take_change(slot, role.exchanged);
+    ask(role.exchanged.rows.size() > changes ? role.exchanging : role.wanted, slot, state);
+  }
+  // Batches before may still be changing a replica whose change has just been taken.
+  mark_changed(role, slot, is_stale ? trained_ : batch);
+}
+
+void RowCourier::mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch) {
+  ReplicaState& state = role.replicas.state(slot);
+  if (state.changed_since != kNoBatch) return;
+  state.changed_since = batch;
+  role.due[batch + push_after_].emplace_back(slot, batch);
+}
+
+void RowCourier::send_fetches(Held& held) {
+  held.asked = Clock::now();
+  for (Role& role : roles_) {
+    push(role, role.evicted);
+    const std::size_t width = role.replicas.wire_width();
+    if (!role.wanted.slots.empty()) {
+      Fetch& fetch = held.fetches.emplace_back(&role, std::exchange(role.wanted, {})).second;
+      fetch.arrived.resize(fetch.rows.size() * width);
+      fetch.ticket = client_.start_pull(role.table, fetch.rows, fetch.arrived, role.with_state);
+      traffic_.rows_pulled += fetch.rows.size();
+      traffic_.bytes_sent += fetch.rows.size() * sizeof(ps::RowIndex);
+      traffic_.bytes_received += fetch.rows.size() * client_.row_bytes(role.table, role.with_state);
+    }
+    if (role.exchanging.slots.empty()) continue;
+    Fetch& fetch = held.fetches.emplace_back(&role, std::exchange(role.exchanging, {})).second;
+    fetch.arrived.resize(role.exchanged.values.size());
+    fetch.ticket =
+        client_.start_push_pull(role.table, role.exchanged.rows, role.exchanged.values, fetch.arrived, push_kind(role));
+    traffic_.rows_pulled += fetch.slots.size();
+    traffic_.rows_pushed += fetch.slots.size();
+    const std::size_t row_bytes = client_.row_bytes(role.table, role.with_state);
+    traffic_.bytes_sent += fetch.slots.size() * (row_bytes + sizeof(ps::RowIndex));
+    traffic_.bytes_received += fetch.slots.size() * row_bytes;
+    role.exchanged.clear();
+  }
+}
+
+void RowCourier::push(Role& role, RowChanges& changes) {
+  if (changes.rows.empty()) return;
+  client_.push(role.table, changes.rows, changes.values, push_kind(role));
+  traffic_.rows_pushed += changes.rows.size();
+  traffic_.bytes_sent += changes.rows.size() * (client_.row_bytes(role.table, role.with_state) + sizeof(ps::RowIndex));
+  changes.clear();
+}
+
+RowCourier::Held& RowCourier::held_by(const TrainingBatch& batch) {
+  return *std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.batch == batch.number; });
+}
+
+bool RowCourier::has_arrived(const TrainingBatch& batch) {
+  const Held& held = held_by(batch);
+  if (Clock::now() - held.asked > kPatience) return true;
+  return std::all_of(held.fetches.begin(), held.fetches.end(),
+                     [&](const auto& fetch) { return client_.ready(fetch.second.ticket); });
+}
+
+bool RowCourier::finish_start(TrainingBatch& batch) {
+  bool any_in_use = false;
+  for (auto& [role, fetch] : held_by(batch).fetches) {
+    client_.wait(fetch.ticket);
+    merge(*role, fetch, false);
+    any_in_use |= std::find(fetch.in_use.begin(), fetch.in_use.end(), 1) != fetch.in_use.end();
+  }
+  return any_in_use;
+}
+
+void RowCourier::settle(TrainingBatch& batch) {
+  Held& held = held_by(batch);
+  for (auto& [role, fetch] : held.fetches) merge(*role, fetch, true);
+  held.fetches.clear();
+}
+
+void RowCourier::merge(Role& role, const Fetch& fetch, bool in_use) {
+  const std::size_t width = role.replicas.wire_width();
+  for (std::size_t i = 0; i < fetch.slots.size(); ++i) {
+    if ((fetch.in_use[i] != 0) != in_use) continue;
+    role.replicas.merge(fetch.slots[i], std::span(fetch.arrived).subspan(i * width, width));
+    role.replicas.state(fetch.slots[i]).arriving = false;
+  }
+}
+
+void RowCourier::release(TrainingBatch& batch) {
+  for (const auto& [role, slot] : held_.front().pins) role->replicas.unpin(slot);
+  held_.pop_front();
+  trained_ = batch.number + 1;
+  const BatchNumber sent = push_due();
+  if (options_.consistency.bounded) publish_clock(sent);
+}
+
+BatchNumber RowCourier::push_due() {
+  BatchNumber sent = trained_ > push_after_ ? trained_ - push_after_ : 0;
+  for (Role& role : roles_) {
+    RowChanges changes;
+    while (!role.due.empty() && role.due.begin()->first < trained_) {
+      const auto slots = std::move(role.due.begin()->second);
+      role.due.erase(role.due.begin());
+      for (const auto& [slot, changed_since] : slots) {
+        ReplicaState& state = role.replicas.state(slot);
+        if (state.changed_since != changed_since) continue;  // it has left before
+        if (state.arriving) {
+          // Its change leaves with the next batch; what the clock says must wait for it.
+          sent = std::min(sent, changed_since);
+          role.due[trained_].emplace_back(slot, changed_since);
+          continue;
+        }
+        role.replicas.take_change(slot, changes);
+        if (state.pins > 0) mark_changed(role, slot, trained_);
+      }
+    }
+    push(role, changes);
+  }
+  return sent;
+}
+
+bool RowCourier::clocks_allow(BatchNumber batch) {
+  if (batch <= least_clock_ + staleness_) return true;
+  if (std::exchange(waiting_, batch) != batch) clock_moved_ = Clock::now();
+  std::vector<ps::RowIndex> ranks(clocks_.ranks);
+  for (std::uint32_t rank = 0; rank < clocks_.ranks; ++rank) ranks[rank] = rank;
+  std::vector<float> clocks(ranks.size());
+  client_.pull(clocks_.table, ranks, clocks);
+  const auto least = std::min_element(clocks.begin(), clocks.end());
+  if (static_cast<BatchNumber>(*least) > least_clock_) {
+    least_clock_ = static_cast<BatchNumber>(*least);
+    clock_moved_ = Clock::now();
+  } else if (Clock::now() - clock_moved_ > std::chrono::milliseconds(options_.timeout_ms)) {
+    throw partition::SystemError("rank " + std::to_string(least - clocks.begin()) + " has stayed at batch " +
+                                 std::to_string(least_clock_) + " for " + std::to_string(options_.timeout_ms / 1000) +
+                                 " s while this rank waits to start batch " + std::to_string(batch));
+  }
+  return batch <= least_clock_ + staleness_;
+}
+
+void RowCourier::publish_clock(BatchNumber batches_sent) {
+  if (batches_sent <= published_) return;
+  client_.flush();
+  const ps::RowIndex own_row = clocks_.rank;
+  const auto step = static_cast<float>(batches_sent - published_);
+  client_.push(clocks_.table, std::span(&own_row, 1), std::span(&step, 1));
+  published_ = batches_sent;
+}
+
+void RowCourier::close() {
+  for (Role& role : roles_) {
+    RowChanges changes;
+    for (ReplicaSlot slot = 0; slot < role.replicas.capacity(); ++slot) {
+      const ReplicaState& state = role.replicas.state(slot);
+      if (state.present && state.changed_since != kNoBatch) role.replicas.take_change(slot, changes);
+    }
+    push(role, changes);
+  }
+  client_.flush();
+  if (options_.consistency.bounded) publish_clock(trained_);
+}
+
+}  // namespace knotwork::worker

@@ -1,0 +1,181 @@
+// Brings the rows that batches need to this rank and their changes back to the owners, while training goes on.
+//
+// The walk is the prefetch list: a batch is known before it is trained, so its rows of other ranks are pulled meanwhile
+// and are replicas (replica_table.h) until memory is wanted for others. A replica that is used again is refreshed once
+// it is older than the staleness bound, and its change leaves in the same round trip; changes of replicas that nobody
+// uses leave when they reach that age. So a row that is hit fifty times between two syncs travels once.
+//
+// Negatives come from a pool of rows that follows the global distribution (negative_pool.h), of which a part is renewed
+// with every batch; its rows are replicas like others.
+//
+// ssp and bsp: every rank publishes, in a table of one row a rank, how many of its batches have reached their owners;
+// a batch starts when the least of these numbers is within the bound.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "embeddings/row_table.h"
+#include "partition/errors.h"
+#include "ps/client.h"
+#include "worker/batch_pipeline.h"
+#include "worker/consistency.h"
+#include "worker/replica_table.h"
+#include "worker/training_batch.h"
+
+namespace knotwork::worker {
+
+/// Rows of other ranks' servers that travelled, and their bytes (keys and floats; message headers come on top).
+struct RowTraffic {
+  std::uint64_t rows_pulled = 0;
+  std::uint64_t rows_pushed = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+  /// Rows that batches used: positions in all, and those of other ranks among them.
+  std::uint64_t uses = 0;
+  std::uint64_t remote_uses = 0;
+
+  RowTraffic& operator+=(const RowTraffic& other);
+};
+
+struct CourierOptions {
+  /// With a staleness.
+  Consistency consistency;
+  /// A replica is refreshed before a batch when walks have used it so often since the last time. Hubs so stay fresh
+  /// from batch to batch, while rows that are seldom used travel seldom.
+  std::uint32_t touches = 16;
+  /// Replicas of all tables together may take so much.
+  std::size_t replica_bytes = std::size_t{1} << 30;
+  /// Nodes of the pool that negatives are drawn from.
+  std::size_t negative_pool = 8192;
+  /// How long other ranks may keep this one waiting in ssp and bsp.
+  std::uint32_t timeout_ms = 30'000;
+};
+
+/// The tables of a model and this rank's rows of them. One table may play both roles.
+struct ModelRows {
+  ps::TableIndex input_table = 0;
+  ps::TableIndex output_table = 0;
+  embeddings::DenseRows own_inputs;
+  embeddings::DenseRows own_outputs;
+  partition::GlobalNode last_own_row = 0;
+  std::uint64_t node_count = 0;
+};
+
+/// The table in which ranks publish their clocks: one row of one column for each rank, on its own server.
+struct ClockTable {
+  ps::TableIndex table = 0;
+  std::uint32_t rank = 0;
+  std::uint32_t ranks = 1;
+};
+
+class RowCourier final : public BatchCourier {
+ public:
+  /// `client` must outlive the courier and is the courier's thread's from the first call to close(). `largest_batch`:
+  /// positions that a batch has at most. Throws partition::InputError if replica_bytes can't hold what one batch needs.
+  RowCourier(ps::Client& client, const ModelRows& model, const ClockTable& clocks, const CourierOptions& options,
+             std::size_t largest_batch);
+
+  bool may_start(const TrainingBatch& batch) override;
+  void start(TrainingBatch& batch) override;
+  bool has_arrived(const TrainingBatch& batch) override;
+  bool finish_start(TrainingBatch& batch) override;
+  void settle(TrainingBatch& batch) override;
+  void release(TrainingBatch& batch) override;
+  void close() override;
+
+  /// After close(), or from the courier's thread.
+  const RowTraffic& traffic() const { return traffic_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  /// Rows on their way here.
+  struct Fetch {
+    std::vector<ReplicaSlot> slots;
+    std::vector<std::uint8_t> in_use;  // whether batches before this one use the replica
+    std::vector<ps::RowIndex> rows;
+    std::vector<float> arrived;
+    ps::PullTicket ticket;
+  };
+  /// A table, its replicas, and what is on its way for it.
+  struct Role {
+    ps::TableIndex table;
+    embeddings::DenseRows own;
+    bool with_state;
+    ReplicaTable replicas;
+    RowChanges evicted = {};
+    // Of the batch at hand: replicas to ask for, and those whose changes leave in the same round trip.
+    Fetch wanted = {};
+    Fetch exchanging = {};
+    RowChanges exchanged = {};
+    /// By batch: replicas whose changes are to leave when it has been trained, and since when they changed.
+    std::map<BatchNumber, std::vector<std::pair<ReplicaSlot, BatchNumber>>> due = {};
+  };
+  /// What a batch holds until it is released.
+  struct Held {
+    BatchNumber batch;
+    std::vector<std::pair<Role*, ReplicaSlot>> pins;
+    std::vector<std::pair<Role*, Fetch>> fetches;
+    Clock::time_point asked;
+  };
+  struct PoolEntry {
+    partition::GlobalNode node;
+    embeddings::RowPointer row;
+    std::optional<ReplicaSlot> slot;
+  };
+
+  Role make_role(ps::TableIndex table, const embeddings::DenseRows& own, std::size_t capacity) const;
+  Role& outputs() { return roles_.size() == 1 ? roles_.front() : roles_.back(); }
+  bool is_own(partition::GlobalNode node) const { return node >= first_own_row_ && node < last_own_row_; }
+
+  /// What to throw when so many replicas of every table are needed and memory doesn't hold them.
+  partition::InputError too_small(std::uint64_t replicas_needed) const;
+  void renew_pool(TrainingBatch& batch, Held& held);
+  void retire_from_pool(Role& role, BatchNumber batch, Held& held);
+  embeddings::RowPointer use(Role& role, partition::GlobalNode node, BatchNumber batch, Held& held);
+  /// The slot of a node of another rank, claimed and asked for if there is none.
+  ReplicaSlot replica_of(Role& role, partition::GlobalNode node, Held& held);
+  /// Sees to it once a batch that a replica is fresh enough for it, and that its changes will leave.
+  void see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held, std::uint32_t touches);
+  void mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch);
+  void send_fetches(Held& held);
+  void ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const;
+  Held& held_by(const TrainingBatch& batch);
+  /// Takes in the rows of a fetch that are in use, or those that aren't.
+  void merge(Role& role, const Fetch& fetch, bool in_use);
+  void push(Role& role, RowChanges& changes);
+  /// Sends what is due once `trained_` batches were trained; returns the batches whose changes have all been sent.
+  BatchNumber push_due();
+  bool clocks_allow(BatchNumber batch);
+  void publish_clock(BatchNumber batches_sent);
+  ps::PushKind push_kind(const Role& role) const {
+    return role.with_state ? ps::PushKind::kDeltaWithState : ps::PushKind::kDelta;
+  }
+
+  ps::Client& client_;
+  partition::GlobalNode first_own_row_;
+  partition::GlobalNode last_own_row_;
+  std::uint64_t remote_rows_;
+  BatchNumber push_after_;  // batches that a change may wait for others of the same row
+  BatchNumber staleness_;
+  ClockTable clocks_;
+  CourierOptions options_;
+  std::size_t replica_bytes_ = 0;  // of a node in all tables
+  std::deque<Role> roles_;         // inputs, outputs; or one for both
+  std::deque<PoolEntry> pool_;
+  std::deque<Held> held_;        // of batches underway, oldest first
+  BatchNumber trained_ = 0;      // batches that have been trained
+  BatchNumber least_clock_ = 0;  // batches that all ranks have trained and sent
+  BatchNumber published_ = 0;
+  BatchNumber waiting_ = kNoBatch;  // the batch that waited last
+  Clock::time_point clock_moved_;
+  RowTraffic traffic_;
+};
+
+}  // namespace knotwork::worker

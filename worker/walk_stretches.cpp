@@ -1,0 +1,150 @@
+#include "worker/walk_stretches.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "worker/rank_arrays.h"
+
+namespace knotwork::worker {
+
+using embeddings::WalkKey;
+using embeddings::WalkStretch;
+using partition::GlobalNode;
+
+namespace {
+
+/// A stretch on its way; `count` global nodes follow it. All ranks run the same build, so structs travel as they are.
+struct StretchHeader {
+  WalkKey key;
+  WalkStretch stretch;
+  std::uint32_t count;
+};
+
+cluster::Rank owner_of(std::span<const GlobalNode> rank_bounds, GlobalNode node) {
+  return static_cast<cluster::Rank>(std::upper_bound(rank_bounds.begin(), rank_bounds.end(), node) -
+                                    rank_bounds.begin()) -
+         1;
+}
+
+/// Decides for each owner which of the others' stretches stay at home: evenly spread, so that no part of a round is
+/// favoured.
+class Surplus {
+ public:
+  /// Collective. Centres of this rank's walks by owner.
+  Surplus(cluster::Communicator& communicator, std::vector<double> centres_by_owner, double most_over_mean)
+      : share_kept_(centres_by_owner.size(), 0.0), debt_(centres_by_owner.size(), 0.0) {
+    std::vector<double> from_others = centres_by_owner;
+    from_others[communicator.rank()] = 0;
+    communicator.allreduce(centres_by_owner, cluster::Reduction::kSum);
+    communicator.allreduce(from_others, cluster::Reduction::kSum);
+    double mean = 0;
+    for (const double centres : centres_by_owner) mean += centres / static_cast<double>(centres_by_owner.size());
+    for (std::size_t owner = 0; owner < share_kept_.size(); ++owner) {
+      const double surplus = centres_by_owner[owner] - most_over_mean * mean;
+      if (surplus > 0 && from_others[owner] > 0) share_kept_[owner] = std::min(1.0, surplus / from_others[owner]);
+    }
+  }
+  bool stays(cluster::Rank owner, std::uint32_t centres) {
+    debt_[owner] += share_kept_[owner] * centres;
+    if (share_kept_[owner] == 0 || debt_[owner] < centres) return false;
+    debt_[owner] -= centres;
+    return true;
+  }
+
+ private:
+  std::vector<double> share_kept_;
+  std::vector<double> debt_;
+};
+
+void append(cluster::Bytes& out, WalkKey key, const WalkStretch& stretch, std::span<const GlobalNode> path) {
+  const StretchHeader header{key, stretch, static_cast<std::uint32_t>(path.size())};
+  const auto head = std::as_bytes(std::span(&header, 1));
+  const auto nodes = std::as_bytes(path);
+  out.insert(out.end(), head.begin(), head.end());
+  out.insert(out.end(), nodes.begin(), nodes.end());
+}
+
+void unpack(std::span<const std::byte> message, StretchBatch& into) {
+  std::vector<GlobalNode> path;
+  while (!message.empty()) {
+    StretchHeader header;
+    std::memcpy(&header, message.data(), sizeof header);
+    message = message.subspan(sizeof header);
+    path.resize(header.count);
+    std::memcpy(path.data(), message.data(), header.count * sizeof(GlobalNode));
+    message = message.subspan(header.count * sizeof(GlobalNode));
+    into.add(header.key, header.stretch, path);
+  }
+}
+
+}  // namespace
+
+void StretchBatch::add(WalkKey key, const WalkStretch& stretch, std::span<const GlobalNode> path) {
+  keys.push_back(key);
+  stretches.push_back(stretch);
+  nodes.insert(nodes.end(), path.begin(), path.end());
+  ends.push_back(static_cast<std::uint32_t>(nodes.size()));
+}
+
+void StretchBatch::clear() {
+  keys.clear();
+  stretches.clear();
+  ends.clear();
+  nodes.clear();
+}
+
+std::vector<OwnedStretch> cut_by_owner(std::span<const GlobalNode> path, std::span<const GlobalNode> rank_bounds,
+                                       std::uint32_t shortest_stretch) {
+  std::vector<OwnedStretch> stretches;
+  cluster::Rank run_owner = -1;
+  std::uint32_t run_begin = 0;
+  for (std::uint32_t i = 0; i < path.size(); ++i) {
+    const cluster::Rank owner = owner_of(rank_bounds, path[i]);
+    if (owner != run_owner) {
+      run_owner = owner;
+      run_begin = i;
+    }
+    if (stretches.empty()) {
+      stretches.push_back({owner, 0, 0});
+    } else if (owner != stretches.back().owner && i + 1 - run_begin >= shortest_stretch) {
+      stretches.back().last_centre = run_begin;
+      stretches.push_back({owner, run_begin, 0});
+    }
+  }
+  if (!stretches.empty()) stretches.back().last_centre = static_cast<std::uint32_t>(path.size());
+  return stretches;
+}
+
+StretchBatch share_out(cluster::Communicator& communicator, const StretchBatch& walks,
+                       std::span<const GlobalNode> rank_bounds, const StretchOptions& options,
+                       std::uint64_t& bytes_sent) {
+  const auto ranks = static_cast<std::size_t>(communicator.size());
+  std::vector<std::vector<OwnedStretch>> cuts(walks.size());
+  std::vector<double> centres_by_owner(ranks, 0.0);
+  for (std::size_t i = 0; i < walks.size(); ++i) {
+    cuts[i] = cut_by_owner(walks.path(i), rank_bounds, options.shortest_stretch);
+    for (const OwnedStretch& cut : cuts[i]) centres_by_owner[cut.owner] += cut.last_centre - cut.first_centre;
+  }
+  Surplus surplus(communicator, centres_by_owner, options.most_over_mean);
+  StretchBatch own;
+  std::vector<cluster::Bytes> outgoing(ranks);
+  for (std::size_t i = 0; i < walks.size(); ++i) {
+    const auto path = walks.path(i);
+    for (const OwnedStretch& cut : cuts[i]) {
+      const std::uint32_t first = cut.first_centre - std::min(cut.first_centre, options.window);
+      const auto last = std::min<std::size_t>(path.size(), std::size_t{cut.last_centre} + options.window);
+      const WalkStretch stretch{first, cut.first_centre, cut.last_centre};
+      const auto part = path.subspan(first, last - first);
+      if (cut.owner == communicator.rank() || surplus.stays(cut.owner, cut.last_centre - cut.first_centre)) {
+        own.add(walks.keys[i], stretch, part);
+      } else {
+        append(outgoing[cut.owner], walks.keys[i], stretch, part);
+      }
+    }
+  }
+  for (const cluster::Bytes& message : outgoing) bytes_sent += message.size();
+  for (const cluster::Bytes& message : communicator.exchange(outgoing)) unpack(message, own);
+  return own;
+}
+
+}  // namespace knotwork::worker
