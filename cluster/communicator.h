@@ -99,6 +99,7 @@ class Communicator {
 
   /// `clean_up` runs before this process ends because the job does (another rank failed or is lost); from another
   /// thread. Empty: nothing.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who override it keep it
   virtual void before_ending(std::function<void()> /*clean_up*/) {}
 
   /// To be called, from any thread, when a signal asks this process to end, which a launcher does when a rank is gone.

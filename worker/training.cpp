@@ -163,7 +163,7 @@ std::vector<float> Trainer::State::keep_probabilities() const {
   double total = 0;
   for (const double strength : strengths) total += strength;
   total = communicator.allreduce(total, cluster::Reduction::kSum);
-  const std::vector<float> own = embeddings::keep_probabilities(strengths, total, options.skipgram.subsample);
+  std::vector<float> own = embeddings::keep_probabilities(strengths, total, options.skipgram.subsample);
   if (alone()) return own;
   return concatenate(communicator, std::span<const float>(own));
 }
