@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include "embeddings/start_order.h"
+#include "worker/frequent_nodes.h"
 #include "worker/walk_stretches.h"
 
 namespace knotwork::worker {
@@ -18,14 +20,23 @@ using partition::GlobalNode;
 
 namespace {
 
-/// Nodes of the whole graph from which a rank's windows draw their negatives, and how many of them each batch renews.
-/// More of the first: closer to independent draws; more of the second: the same, for more traffic.
-constexpr std::uint32_t kNegativePool = 8192;
-constexpr std::uint32_t kFreshNegatives = 512;
+/// Nodes of the whole graph from which a rank's windows draw their negatives: at most so many, and so many for each
+/// node of a small graph. A node of a small pool is drawn hundreds of times in a row and pushed further away than it
+/// ever would be: on github 8,192 lost what walks teach beyond degrees.
+constexpr std::uint64_t kMostNegatives = 65'536;
+constexpr std::uint64_t kNegativesPerNode = 4;
+/// A batch renews one in so many.
+constexpr std::uint64_t kPoolLifetime = 128;
+/// Replicas for the pool may take this part of the memory for all.
+constexpr std::size_t kPoolPart = 4;
 /// Batches whose walks are made at once: walkers of all of them cross between ranks in the same messages.
 constexpr std::uint64_t kBatchesPerTrip = 4;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
 constexpr std::size_t kPipelineDepth = 4;
+
+/// Uses of a row by ranks that don't own it between two refreshes, on average over all rows, where staleness is not
+/// given.
+constexpr double kUsesOfStaleRow = 4;
 
 /// Calls the progress display about twice a second, from the thread that makes the batches.
 class ProgressTicker {
@@ -46,15 +57,16 @@ class ProgressTicker {
 /// Courier and pipeline of one training, and the batches' numbers.
 class Conveyor {
  public:
-  Conveyor(const DistributedJob& job, const Consistency& consistency, std::size_t largest_batch,
+  Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, std::size_t largest_batch,
            std::size_t items_per_task, TrainItems train)
       : pool_(job.communicator, job.own_negatives, job.options.seed),
-        courier_(job.client, job.model, job.clocks,
+        courier_(job.client, model, job.clocks,
                  {.consistency = consistency,
                   .replica_bytes = job.options.replica_bytes,
-                  .negative_pool = kNegativePool,
+                  .negative_pool = pool_size(job),
                   .timeout_ms = job.options.timeout_ms},
                  largest_batch),
+        pool_size_(static_cast<std::uint32_t>(pool_size(job))),
         clock_(job.clock),
         ticker_(job.clock, job.progress),
         pipeline_({.threads = job.options.threads,
@@ -66,8 +78,9 @@ class Conveyor {
   void submit(std::unique_ptr<TrainingBatch> batch) {
     batch->number = next_number_++;
     if (batch->item_count() == 0) clock_.add(batch->work, {});
+    const auto fresh = static_cast<std::uint32_t>((pool_size_ + kPoolLifetime - 1) / kPoolLifetime);
     batch->fresh_negatives =
-        pool_.draw(batch->number == 0 ? kNegativePool : kFreshNegatives, static_cast<std::uint32_t>(batch->number));
+        pool_.draw(batch->number == 0 ? pool_size_ : fresh, static_cast<std::uint32_t>(batch->number));
     pipeline_.submit(std::move(batch), std::ref(ticker_));
   }
 
@@ -79,8 +92,15 @@ class Conveyor {
   }
 
  private:
+  static std::size_t pool_size(const DistributedJob& job) {
+    const std::size_t bytes = ReplicaTable::bytes_per_replica(job.model.own_inputs.dim, true) * 2 * kPoolPart;
+    const std::uint64_t nodes = std::min(kMostNegatives, kNegativesPerNode * job.model.node_count);
+    return std::clamp<std::uint64_t>(job.options.replica_bytes / bytes, 1, nodes);
+  }
+
   NegativePool pool_;
   RowCourier courier_;
+  std::uint32_t pool_size_;
   TrainingClock& clock_;
   ProgressTicker ticker_;
   BatchNumber next_number_ = 0;
@@ -150,6 +170,34 @@ std::vector<std::unique_ptr<TrainingBatch>> batches_of(const StretchBatch& stret
   return batches;
 }
 
+/// Collective. How often a batch of all ranks uses a row that is another rank's, on average over all rows, judged by
+/// `positions` of `batches` batches of this rank.
+double remote_uses_a_batch(const DistributedJob& job, std::span<const GlobalNode> positions, std::uint64_t batches) {
+  const auto remote =
+      std::count_if(positions.begin(), positions.end(), [&](GlobalNode node) { return !job.graph.slice.holds(node); });
+  const double all = job.communicator.allreduce(static_cast<double>(remote), cluster::Reduction::kSum);
+  return all / (static_cast<double>(batches) * static_cast<double>(job.model.node_count));
+}
+
+/// Uses of a row in one batch before any rank hears of the others' that do not overshoot yet: the faster rows learn,
+/// the fewer.
+double uses_before_overshoot(const TrainingOptions& options) {
+  constexpr double kMostUses = 8;
+  constexpr double kLongestStep = kMostUses * 0.025;  // what was measured to be good, as a sum of learning rates
+  if (options.skipgram.optimizer == embeddings::Optimizer::kAdagrad) return kMostUses;  // its steps soon shorten
+  return std::clamp(kLongestStep / options.skipgram.learning_rate, 1.0, kMostUses);
+}
+
+/// Collective. The model's rows, with those shared that a batch of each rank alone uses more often than all ranks
+/// should: after so many steps they have moved as far as the batch lets them.
+ModelRows model_sharing(const DistributedJob& job, std::span<const GlobalNode> positions,
+                        std::uint64_t batch_positions) {
+  ModelRows model = job.model;
+  const double least_share = uses_before_overshoot(job.options) / static_cast<double>(batch_positions);
+  model.shared_nodes = frequent_nodes(job.communicator, positions, least_share);
+  return model;
+}
+
 embeddings::WalkRows rows_of_stretch(const TrainingBatch& batch, std::size_t item) {
   const std::size_t first = batch.item_begin(item);
   const std::size_t count = batch.item_size(item);
@@ -177,20 +225,16 @@ std::unique_ptr<TrainingBatch> batch_of_stars(const embeddings::StarSampler& sta
 }  // namespace
 
 std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int rank_count) {
-  /// Uses of a row in one batch of all ranks, on average.
-  constexpr std::uint64_t kMostUses = 8;
-  const std::uint64_t positions = kMostUses * node_count / static_cast<std::uint64_t>(rank_count);
-  return std::clamp<std::uint64_t>(positions / options.walk.length, 1, options.batch_walks);
+  const double positions = uses_before_overshoot(options) * static_cast<double>(node_count) / rank_count;
+  return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(positions / options.walk.length), 1, options.batch_walks);
 }
 
-Consistency consistency_of(const TrainingOptions& options, std::uint64_t batches_per_round) {
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch) {
   Consistency consistency = options.consistency;
   if (!consistency.staleness) {
-    // Half of a round: the larger a rank's part, the more seldom a row of another rank is used, and the less it changes
-    // from batch to batch.
-    constexpr std::uint64_t kLeast = 1;
-    constexpr std::uint64_t kMost = 64;
-    consistency.staleness = static_cast<std::uint32_t>(std::clamp(batches_per_round / 2, kLeast, kMost));
+    constexpr double kMost = 64;
+    consistency.staleness =
+        static_cast<std::uint32_t>(std::clamp(kUsesOfStaleRow / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
   }
   return consistency;
 }
@@ -217,8 +261,8 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
     }
     job.clock.add(batch.work_of(first, last), trainers[thread].take_counters());
   };
-  Conveyor conveyor(job, consistency_of(job.options, plan.batches), 2 * batch_walks * job.options.walk.length, 4,
-                    train);
+  const std::uint64_t batch_positions = batch_walks * job.options.walk.length;
+  std::optional<Conveyor> conveyor;  // made when the first walks say which nodes are frequent
   std::vector<WalkStart> starts;
   WalkBatch made;
   StretchBatch whole_walks;
@@ -233,10 +277,16 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
       walks.generate(starts, made);
       keep_walks(job.graph, starts, made, keep, job.options.seed, whole_walks);
       const StretchBatch own = share_out(job.communicator, whole_walks, job.graph.rank_bounds, sharing, stretch_bytes);
-      for (auto& batch : batches_of(own, batches, starts.size())) conveyor.submit(std::move(batch));
+      if (!conveyor) {
+        conveyor.emplace(job, model_sharing(job, whole_walks.nodes, batch_positions),
+                         consistency_of(job.options, remote_uses_a_batch(job, own.nodes, batches)), 2 * batch_positions,
+                         4, train);
+      }
+      for (auto& batch : batches_of(own, batches, starts.size())) conveyor->submit(std::move(batch));
     }
   }
-  DistributedCosts costs = conveyor.finish(job.communicator);
+  if (!conveyor) return {};
+  DistributedCosts costs = conveyor->finish(job.communicator);
   costs.walkers = walks.counters();
   costs.walkers.bytes_sent += stretch_bytes;
   return costs;
@@ -263,14 +313,20 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
     }
     job.clock.add(batch.work_of(first, last), trainers[thread].take_counters());
   };
-  const BatchPlan round = plan_batches(job.communicator, job.graph.slice.row_count(), batch_walks);
-  Conveyor conveyor(job, consistency_of(job.options, round.batches), stars_per_batch * skipgram.window, 64, train);
+  const std::uint64_t batch_positions = stars_per_batch * skipgram.window;
+  std::optional<Conveyor> conveyor;
   for (std::uint64_t i = 0; i < plan.batches; ++i) {
     const std::uint64_t first = std::min(i * plan.batch_size, star_count);
     const std::uint64_t count = std::min(plan.batch_size, star_count - first);
-    conveyor.submit(batch_of_stars(stars, skipgram.seed, first_star + first, count, skipgram.window));
+    auto batch = batch_of_stars(stars, skipgram.seed, first_star + first, count, skipgram.window);
+    if (!conveyor) {
+      conveyor.emplace(job, model_sharing(job, batch->contexts, batch_positions),
+                       consistency_of(job.options, remote_uses_a_batch(job, batch->contexts, 1)), batch_positions, 64,
+                       train);
+    }
+    conveyor->submit(std::move(batch));
   }
-  return conveyor.finish(job.communicator);
+  return conveyor ? conveyor->finish(job.communicator) : DistributedCosts{};
 }
 
 }  // namespace knotwork::worker

@@ -36,9 +36,10 @@ BatchPlan plan_batches(cluster::Communicator& communicator, std::uint64_t items,
 /// change a row many times before any hears of the others, and the sum of their changes would overshoot.
 std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int rank_count);
 
-/// The options' consistency with a staleness, chosen if none was given. `batches_per_round`: batches in which a rank
-/// makes one walk from each of its nodes.
-Consistency consistency_of(const TrainingOptions& options, std::uint64_t batches_per_round);
+/// The options' consistency with a staleness, chosen if none was given: the better the graph is cut and the larger it
+/// is, the more seldom a row is used by a rank that doesn't own it, and the longer a replica is as good as new.
+/// `remote_uses_a_batch`: how often a batch of all ranks does so, on average over all rows.
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch);
 
 /// Everything that training on several ranks works with; all members outlive the training.
 struct DistributedJob {

@@ -102,6 +102,9 @@ void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
   bool changed = hogwild_take(values_.data() + slot * stride_, base, to, dim_);
   if (with_accumulators_) changed |= hogwild_take(accumulators_.data() + slot, base + dim_, to + dim_, 1);
   states_[slot].changed_since = kNoBatch;
+  if (states_[slot].is_shared) {
+    for (std::size_t c = 0; c < width; ++c) to[c] *= shared_weight_;
+  }
   if (changed) {
     changes.rows.push_back(states_[slot].node);
   } else {

@@ -3,6 +3,7 @@
 // A replica is a value, which training changes in place, and a base: the value on which this rank and the owner last
 // agreed. take_change() takes value - base, to be sent to the owner, who adds it up; merge() takes in the owner's fresh
 // value v by value += v - base, base = v. So changes of all ranks add up, and none is lost however late it comes.
+// The change can be weighted: of rows that all ranks change at once, each rank sends its share of a mean.
 // Accumulators of row-wise AdaGrad are sums, too, and travel as one more column.
 //
 // Which replicas stay: those in use (pinned), and of the others those used last, by the second-chance rule (Corbato, "A
@@ -49,6 +50,7 @@ struct ReplicaState {
   std::uint32_t touches = 0;       ///< positions of walks that used it since it was last refreshed
   bool present = false;            ///< the slot holds a replica
   bool used = false;               ///< since the clock's hand came by
+  bool is_shared = false;          ///< every rank trains a replica of its own, the owner, too
   bool arriving = false;           ///< a pull is under way: value - base must not be taken meanwhile
   BatchNumber valid_at = 0;        ///< the pull that brought it was asked for at this time
   BatchNumber changed_since = 0;   ///< the first batch whose changes were not sent yet; kNoBatch: none
@@ -83,8 +85,10 @@ class ReplicaTable {
   embeddings::RowPointer row(ReplicaSlot slot) {
     return {values_.data() + slot * stride_, with_accumulators_ ? accumulators_.data() + slot : nullptr};
   }
-  /// Appends value - base to `changes`, unless all of it is zero, and counts it as sent.
+  /// Appends value - base to `changes`, unless all of it is zero, and counts it as sent; of a shared replica only
+  /// shared_weight of it.
   void take_change(ReplicaSlot slot, RowChanges& changes);
+  void set_shared_weight(float weight) { shared_weight_ = weight; }
   /// Takes in the owner's row of wire_width() floats.
   void merge(ReplicaSlot slot, std::span<const float> fresh);
 
@@ -94,6 +98,7 @@ class ReplicaTable {
   std::size_t dim_;
   bool with_accumulators_;
   std::size_t stride_;
+  float shared_weight_ = 1;
   std::size_t pinned_ = 0;
   std::size_t never_used_ = 0;  // slots from here on were never taken
   std::size_t hand_ = 0;

@@ -33,23 +33,31 @@ RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTa
     : client_(client),
       first_own_row_(model.own_inputs.first_row),
       last_own_row_(model.last_own_row),
-      remote_rows_(model.node_count - (last_own_row_ - first_own_row_)),
+      shared_nodes_(model.shared_nodes),
+      shares_own_(last_own_row_ - first_own_row_, false),
+      replicable_rows_(model.node_count - (last_own_row_ - first_own_row_)),
       // A bounded rank must hear of changes before the bound is reached, or it would wait each time.
       push_after_(options.consistency.bounded ? *options.consistency.staleness / 2 : *options.consistency.staleness),
       staleness_(*options.consistency.staleness),
       clocks_(clocks),
       options_(options) {
+  for (const GlobalNode node : shared_nodes_) {
+    if (!is_own(node)) continue;
+    shares_own_[node - first_own_row_] = true;
+    ++replicable_rows_;
+  }
   const bool one_table = model.input_table == model.output_table;
   const bool with_state = client.table(model.input_table).optimizer.kind == ps::OptimizerKind::kAdagrad;
   replica_bytes_ = ReplicaTable::bytes_per_replica(model.own_inputs.dim, with_state) * (one_table ? 1 : 2);
-  const std::uint64_t needed = std::min<std::uint64_t>(remote_rows_, 2 * largest_batch + 2 * options.negative_pool);
+  const std::uint64_t needed = std::min<std::uint64_t>(replicable_rows_, 2 * largest_batch + 2 * options.negative_pool);
   if (options.replica_bytes / replica_bytes_ < needed) {
     throw too_small(needed);
   }
   const std::size_t capacity =
-      std::max<std::size_t>(1, std::min<std::uint64_t>(remote_rows_, options.replica_bytes / replica_bytes_));
+      std::max<std::size_t>(1, std::min<std::uint64_t>(replicable_rows_, options.replica_bytes / replica_bytes_));
   roles_.push_back(make_role(model.input_table, model.own_inputs, capacity));
   if (!one_table) roles_.push_back(make_role(model.output_table, model.own_outputs, capacity));
+  for (Role& role : roles_) role.replicas.set_shared_weight(1.0F / static_cast<float>(clocks.ranks));
 }
 
 RowCourier::Role RowCourier::make_role(ps::TableIndex table, const embeddings::DenseRows& own,
@@ -60,8 +68,10 @@ RowCourier::Role RowCourier::make_role(ps::TableIndex table, const embeddings::D
 
 partition::InputError RowCourier::too_small(std::uint64_t replicas_needed) const {
   constexpr std::size_t kMegabyte = 1'000'000;
-  return partition::InputError("replica-memory of " + std::to_string(options_.replica_bytes / kMegabyte) +
-                               "M is too small for one batch of walks; the least that works is " +
+  const std::size_t given = options_.replica_bytes;
+  return partition::InputError("replica-memory of " +
+                               (given < kMegabyte ? std::to_string(given) : std::to_string(given / kMegabyte) + "M") +
+                               " is too small for one batch of walks; the least that works is " +
                                std::to_string(replicas_needed * replica_bytes_ / kMegabyte + 1) + "M");
 }
 
@@ -69,7 +79,7 @@ bool RowCourier::may_start(const TrainingBatch& batch) {
   const std::size_t positions = batch.contexts.size() + batch.targets.size() + batch.fresh_negatives.size();
   for (const Role& role : roles_) {
     const std::size_t room = role.replicas.capacity() - role.replicas.pinned();
-    if (role.replicas.capacity() >= remote_rows_ || room >= positions) continue;
+    if (role.replicas.capacity() >= replicable_rows_ || room >= positions) continue;
     if (held_.empty()) throw too_small(positions + role.replicas.pinned());
     return false;
   }
@@ -99,7 +109,7 @@ void RowCourier::renew_pool(TrainingBatch& batch, Held& held) {
       retire_from_pool(role, batch.number, held);
     }
     PoolEntry entry{.node = node, .row = {}, .slot = std::nullopt};
-    if (is_own(node)) {
+    if (is_in_place(node)) {
       entry.row = {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
     } else {
       entry.slot = replica_of(role, node, held);
@@ -127,8 +137,8 @@ void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
 
 RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held& held) {
   ++traffic_.uses;
-  if (is_own(node)) return {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
-  ++traffic_.remote_uses;
+  if (is_in_place(node)) return {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
+  if (!is_own(node)) ++traffic_.remote_uses;
   const ReplicaSlot slot = replica_of(role, node, held);
   if (role.replicas.state(slot).seen_by != batch) {
     see(role, slot, batch, held, role.replicas.state(slot).touches);
@@ -143,10 +153,15 @@ ReplicaSlot RowCourier::replica_of(Role& role, GlobalNode node, Held& held) {
   if (const auto slot = role.replicas.find(node)) return *slot;
   const ReplicaSlot slot = role.replicas.claim(node, role.evicted);
   ReplicaState& state = role.replicas.state(slot);
+  state.is_shared = is_shared(node);
   state.arriving = true;
   state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;
   ask(role.wanted, slot, state);
   return slot;
+}
+
+bool RowCourier::is_shared(GlobalNode node) const {
+  return std::binary_search(shared_nodes_.begin(), shared_nodes_.end(), node);
 }
 
 void RowCourier::ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const {
@@ -159,7 +174,8 @@ void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held
   ReplicaState& state = role.replicas.state(slot);
   if (state.seen_by == batch) return;
   state.seen_by = batch;
-  const bool is_stale = !state.arriving && (state.valid_at + staleness_ < batch || touches >= options_.touches);
+  const bool is_stale =
+      !state.arriving && (state.is_shared || state.valid_at + staleness_ < batch || touches >= options_.touches);
   if (is_stale) {
     state.touches = 0;
     state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;

@@ -5,6 +5,12 @@
 // it is older than the staleness bound, and its change leaves in the same round trip; changes of replicas that nobody
 // uses leave when they reach that age. So a row that is hit fifty times between two syncs travels once.
 //
+// Nodes that all ranks meet many times in every batch (hubs) are shared: each rank, the owner too, trains a replica,
+// and the owner's row becomes the mean of them after each batch. Each of these replicas has moved as far as its batch
+// lets it, so the sum of such changes would overshoot (McDonald, Hall, Mann, "Distributed training strategies for the
+// structured perceptron", NAACL 2010, mix parameters for the same reason); rows that are used seldom have not, and
+// theirs add up.
+//
 // Negatives come from a pool of rows that follows the global distribution (negative_pool.h), of which a part is renewed
 // with every batch; its rows are replicas like others.
 //
@@ -65,6 +71,8 @@ struct ModelRows {
   embeddings::DenseRows own_outputs;
   partition::GlobalNode last_own_row = 0;
   std::uint64_t node_count = 0;
+  /// Nodes whose rows are averaged over ranks rather than added up (frequent_nodes()); rising.
+  std::vector<partition::GlobalNode> shared_nodes;
 };
 
 /// The table in which ranks publish their clocks: one row of one column for each rank, on its own server.
@@ -133,6 +141,9 @@ class RowCourier final : public BatchCourier {
   Role make_role(ps::TableIndex table, const embeddings::DenseRows& own, std::size_t capacity) const;
   Role& outputs() { return roles_.size() == 1 ? roles_.front() : roles_.back(); }
   bool is_own(partition::GlobalNode node) const { return node >= first_own_row_ && node < last_own_row_; }
+  /// Whether the row is trained in place.
+  bool is_in_place(partition::GlobalNode node) const { return is_own(node) && !shares_own_[node - first_own_row_]; }
+  bool is_shared(partition::GlobalNode node) const;
 
   /// What to throw when so many replicas of every table are needed and memory doesn't hold them.
   partition::InputError too_small(std::uint64_t replicas_needed) const;
@@ -161,8 +172,10 @@ class RowCourier final : public BatchCourier {
   ps::Client& client_;
   partition::GlobalNode first_own_row_;
   partition::GlobalNode last_own_row_;
-  std::uint64_t remote_rows_;
-  BatchNumber push_after_;  // batches that a change may wait for others of the same row
+  std::vector<partition::GlobalNode> shared_nodes_;
+  std::vector<bool> shares_own_;   // by own row: whether it is shared
+  std::uint64_t replicable_rows_;  // rows that aren't trained in place
+  BatchNumber push_after_;         // batches that a change may wait for others of the same row
   BatchNumber staleness_;
   ClockTable clocks_;
   CourierOptions options_;

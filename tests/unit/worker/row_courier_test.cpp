@@ -24,7 +24,7 @@ constexpr std::size_t kPool = 8;
 /// Two ranks of twenty nodes each, with a client and a courier each.
 class TwoRanks {
  public:
-  explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20)
+  explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20, std::vector<GlobalNode> shared = {})
       : group_(ps::RowBounds({0, kNodes / 2, kNodes}), {ps::testing::table_spec(kNodes, kDim), named("outputs")}) {
     for (ps::ServerIndex rank = 0; rank < 2; ++rank) {
       clocks_ = add_clock_table(*group_.shards[rank], "clocks", static_cast<int>(rank), 2);
@@ -36,7 +36,8 @@ class TwoRanks {
                             .own_inputs = local_rows(group_.shards[rank]->table(0)),
                             .own_outputs = local_rows(group_.shards[rank]->table(1)),
                             .last_own_row = static_cast<GlobalNode>((rank + 1) * kNodes / 2),
-                            .node_count = kNodes};
+                            .node_count = kNodes,
+                            .shared_nodes = shared};
       couriers.push_back(std::make_unique<RowCourier>(
           *clients_.back(), model, ClockTable{clocks_, rank, 2},
           CourierOptions{.consistency = consistency, .replica_bytes = replica_bytes, .negative_pool = kPool}, 10));
@@ -54,7 +55,8 @@ class TwoRanks {
     if (couriers[rank]->finish_start(batch)) couriers[rank]->settle(batch);
     return batch;
   }
-  float owned(GlobalNode node) { return group_.shards[node / (kNodes / 2)]->table(0).row(node)[0]; }
+  float* place(GlobalNode node) { return group_.shards[node / (kNodes / 2)]->table(0).row(node); }
+  float owned(GlobalNode node) { return *place(node); }
 
  private:
   static ps::TableSpec named(const std::string& name) {
@@ -87,6 +89,24 @@ TEST(RowCourierTest, changes_of_both_ranks_add_up) {
   EXPECT_EQ(ranks.owned(30), 400.0F);
   // A remote row was not pulled for each of twenty batches: that is what replicas are for.
   EXPECT_LE(ranks.couriers[0]->traffic().rows_pulled, 2U * 20 / 3 + 2);
+}
+
+TEST(RowCourierTest, changes_of_shared_rows_are_averaged) {
+  TwoRanks ranks({.bounded = false, .staleness = 4}, 1 << 20, {3, 30});
+  for (BatchNumber number = 0; number < 20; ++number) {
+    // Of what all ranks did before, each sees every batch, whatever the staleness: the owner, too.
+    for (std::size_t rank = 0; rank < 2; ++rank) {
+      TrainingBatch batch = ranks.begin(rank, number, {3, 31});
+      EXPECT_NE(batch.context_rows.values[0], ranks.place(3)) << "no rank trains a shared row in place";
+      *batch.context_rows.values[0] += rank == 0 ? 1.0F : 3.0F;
+      *batch.context_rows.values[1] += 1;
+      ranks.couriers[rank]->release(batch);
+    }
+  }
+  for (auto& courier : ranks.couriers) courier->close();
+  EXPECT_EQ(ranks.owned(3), 20 * (1 + 3) / 2.0F);
+  EXPECT_EQ(ranks.owned(31), 40.0F) << "others still add up";
+  EXPECT_EQ(ranks.owned(30), 0.0F);
 }
 
 TEST(RowCourierTest, replicas_are_no_older_than_staleness) {
@@ -156,7 +176,9 @@ TEST(RowCourierTest, too_little_memory_says_what_would_do) {
     TwoRanks ranks({.staleness = 1}, 1000);
     FAIL() << "expected an InputError";
   } catch (const partition::InputError& error) {
-    EXPECT_NE(std::string(error.what()).find("the least that works is 1M"), std::string::npos) << error.what();
+    EXPECT_NE(std::string(error.what()).find("of 1000 is too small for one batch of walks; the least that works is 1M"),
+              std::string::npos)
+        << error.what();
   }
 }
 

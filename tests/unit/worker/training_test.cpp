@@ -135,7 +135,7 @@ TEST(TrainingTest, line_of_each_order) {
     TrainingOptions options = small_options();
     options.model = Model::kLine;
     options.line_order = order;
-    options.walks_per_node = 160;
+    options.walks_per_node = 80;
     options.skipgram.dim = 8;  // what a graph of four blocks can fill
     options.skipgram.learning_rate = 0.1F;
     expect_learnt(options);
