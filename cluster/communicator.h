@@ -106,6 +106,15 @@ class Communicator {
   /// Ends the other ranks, too, and says why unless the job is ending already; then returns the exit code. Nothing if
   /// there are no others, and the caller should say what it likes.
   virtual std::optional<int> interrupted(int /*signal*/) { return std::nullopt; }
+
+  /// Lets others know how this rank fares: `figures` is asked by another thread with each heartbeat, about once a
+  /// second, and its numbers travel along, rank 0's to all ranks, those of others to rank 0. It must not wait for long.
+  /// Empty: nothing more is said; when the call returns, the function before is not in use any more.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who override it keep it
+  virtual void share_figures(std::function<std::vector<double>()> /*figures*/) {}
+  /// What `rank` let this one know last; empty if nothing yet. On rank 0 of all others, elsewhere of rank 0. Any
+  /// thread.
+  virtual std::vector<double> figures_of(Rank /*rank*/) const { return {}; }
 };
 
 /// How a process was started, as far as the environment tells.

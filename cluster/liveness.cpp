@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstdio>
+#include <cstring>
 #include <ctime>
 #include <poll.h>
 #include <sstream>
@@ -23,8 +24,8 @@ using std::chrono::milliseconds;
 // Kinds of messages.
 constexpr std::uint8_t kHello = 1;    // Token, rank, interface; a rank to rank 0.
 constexpr std::uint8_t kWelcome = 2;  // Interface; the answer.
-constexpr std::uint8_t kBeat = 3;
-constexpr std::uint8_t kEnd = 4;  // Exit code, message: to rank 0 a request, from rank 0 the fact.
+constexpr std::uint8_t kBeat = 3;     // Figures (doubles as the machine has them), or nothing.
+constexpr std::uint8_t kEnd = 4;      // Exit code, message: to rank 0 a request, from rank 0 the fact.
 constexpr std::uint8_t kGoodbye = 5;
 
 /// How long a failing rank waits for rank 0 to take its message up before it speaks for itself.
@@ -134,7 +135,8 @@ Liveness::Liveness(TcpListener& listener, std::span<const RankCard> roll, Livene
       own_name_ = name_of(roll[0], own, own_interface);
       link.send(kWelcome, own_interface);
       std::string name = name_of(roll[rank], link.peer_address(), interface);
-      peers_.push_back({std::move(link), std::move(name), Clock::now(), std::chrono::system_clock::now()});
+      peers_.push_back(
+          {std::move(link), std::move(name), Clock::now(), std::chrono::system_clock::now(), static_cast<Rank>(rank)});
     });
   }
   std::string missing;
@@ -247,6 +249,7 @@ void Liveness::listen_to(Peer& peer) {
     peer.last_heard = Clock::now();
     peer.last_heard_at = std::chrono::system_clock::now();
     if (message->kind == kGoodbye) peer.left = true;
+    if (message->kind == kBeat) keep_figures(peer.rank, message->text);
     if (message->kind != kEnd) continue;
     Ending ending = ending_of(message->text);
     ending.is_speaker = is_root();
@@ -290,11 +293,38 @@ void Liveness::check(Peer& peer, Clock::time_point now) {
 }
 
 void Liveness::beat() {
+  const std::string figures = own_figures();
   for (Peer& peer : peers_) {
     // What waits to be sent is a sign of life itself, and must not pile up.
-    if (!peer.left && !peer.link.wants_to_write()) peer.link.send(kBeat);
+    if (!peer.left && !peer.link.wants_to_write()) peer.link.send(kBeat, figures);
   }
   next_beat_ = Clock::now() + beat_interval(options_.timeout);
+}
+
+std::string Liveness::own_figures() {
+  const std::scoped_lock lock(asking_mutex_);
+  if (!figures_) return {};
+  const std::vector<double> figures = figures_();
+  return {reinterpret_cast<const char*>(figures.data()), figures.size() * sizeof(double)};
+}
+
+void Liveness::keep_figures(Rank rank, const std::string& text) {
+  if (text.empty()) return;
+  std::vector<double> figures(text.size() / sizeof(double));
+  std::memcpy(figures.data(), text.data(), figures.size() * sizeof(double));
+  const std::scoped_lock lock(heard_mutex_);
+  heard_[rank] = std::move(figures);
+}
+
+void Liveness::share_figures(std::function<std::vector<double>()> figures) {
+  const std::scoped_lock lock(asking_mutex_);
+  figures_ = std::move(figures);
+}
+
+std::vector<double> Liveness::figures_of(Rank rank) const {
+  const std::scoped_lock lock(heard_mutex_);
+  const auto found = heard_.find(rank);
+  return found == heard_.end() ? std::vector<double>() : found->second;
 }
 
 /// end_job() was called on this rank.

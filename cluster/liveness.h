@@ -5,6 +5,8 @@
 // a silent one when nothing has come from it for `timeout`. Rank 0 watches all others and tells them; the others watch
 // rank 0. The job then ends everywhere with one message.
 //
+// Heartbeats carry figures, too: rank 0 so knows how all ranks fare, without anything that training would wait for.
+//
 // The same way a rank that fails by itself ends the job: end_job() lets rank 0 say it, once, and all others end
 // quietly.
 #pragma once
@@ -13,6 +15,7 @@
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -69,6 +72,11 @@ class Liveness {
   /// thread.
   void hush();
 
+  /// See Communicator::share_figures. Any thread but the function's own.
+  void share_figures(std::function<std::vector<double>()> figures);
+  /// See Communicator::figures_of. Any thread.
+  std::vector<double> figures_of(Rank rank) const;
+
   /// How the job ends, if that is known or becomes known within `limit`. Any thread.
   std::optional<Ending> ending_within(std::chrono::milliseconds limit);
 
@@ -80,6 +88,7 @@ class Liveness {
     std::string name;  // "rank 1 (host b, pid 4711, 10.77.0.2:40123 on eth0)"
     Clock::time_point last_heard;
     std::chrono::system_clock::time_point last_heard_at;
+    Rank rank = 0;
     bool left = false;
   };
 
@@ -90,6 +99,8 @@ class Liveness {
   void listen_to(Peer& peer);
   void check(Peer& peer, Clock::time_point now);
   void beat();
+  std::string own_figures();
+  void keep_figures(Rank rank, const std::string& text);
   void serve_request();
   void finish(const Ending& ending);
   void tell_others(const Ending& ending);
@@ -111,6 +122,11 @@ class Liveness {
   std::optional<Ending> ending_;   // Guarded by mutex_.
   bool is_hushed_ = false;         // Guarded by mutex_.
   bool finished_ = false;          // `leave` has returned. Guarded by mutex_.
+
+  std::mutex asking_mutex_;                       // Held while figures_ is asked.
+  std::function<std::vector<double>()> figures_;  // Guarded by asking_mutex_.
+  mutable std::mutex heard_mutex_;
+  std::map<Rank, std::vector<double>> heard_;  // Guarded by heard_mutex_.
   std::jthread thread_;
 };
 

@@ -442,6 +442,14 @@ std::optional<int> MpiCommunicator::interrupted(int signal) {
 }
 
 /// Cleans up and prints.
+void MpiCommunicator::share_figures(std::function<std::vector<double>()> figures) {
+  if (liveness_) liveness_->share_figures(std::move(figures));
+}
+
+std::vector<double> MpiCommunicator::figures_of(Rank rank) const {
+  return liveness_ ? liveness_->figures_of(rank) : std::vector<double>();
+}
+
 void MpiCommunicator::say(const Ending& ending) {
   {
     const std::scoped_lock lock(clean_up_mutex_);

@@ -42,6 +42,8 @@ class MpiCommunicator final : public Communicator {
   std::uint64_t configuration() const override { return configuration_; }
   void before_ending(std::function<void()> clean_up) override;
   std::optional<int> interrupted(int signal) override;
+  void share_figures(std::function<std::vector<double>()> figures) override;
+  std::vector<double> figures_of(Rank rank) const override;
 
  private:
   struct Handle;  // These keep <mpi.h> out of the headers.

@@ -83,6 +83,33 @@ TEST(Liveness, LeavingInAnyOrderIsNoLoss) {
   for (Member& member : group.members) EXPECT_FALSE(member.ends_within(milliseconds(1)));
 }
 
+TEST(Liveness, HeartbeatsCarryFigures) {
+  Group group(3, milliseconds(400));
+  EXPECT_TRUE(group.members[0].liveness->figures_of(1).empty());
+  for (Rank rank = 0; rank < 3; ++rank) {
+    group.members[rank].liveness->share_figures([rank, calls = 0]() mutable {
+      return std::vector<double>{100.0 + rank, static_cast<double>(++calls)};
+    });
+  }
+  const auto heard = [&](Rank by, Rank of, double calls) {
+    const std::vector<double> figures = group.members[by].liveness->figures_of(of);
+    return figures.size() == 2 && figures[0] == 100.0 + of && figures[1] >= calls;
+  };
+  const auto deadline = std::chrono::steady_clock::now() + milliseconds(3000);
+  while (!(heard(0, 1, 3) && heard(0, 2, 3) && heard(1, 0, 3) && heard(2, 0, 3))) {
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+    std::this_thread::sleep_for(milliseconds(10));
+  }
+  // Others than rank 0 hear nothing of each other; and who stops sharing is remembered by what it said last.
+  EXPECT_TRUE(group.members[1].liveness->figures_of(2).empty());
+  group.members[1].liveness->share_figures(nullptr);
+  std::this_thread::sleep_for(milliseconds(100));
+  const std::vector<double> last = group.members[0].liveness->figures_of(1);
+  std::this_thread::sleep_for(milliseconds(200));
+  EXPECT_EQ(group.members[0].liveness->figures_of(1), last);
+  for (Member& member : group.members) EXPECT_FALSE(member.ends_within(milliseconds(1)));
+}
+
 /// Says the words of a rank and then nothing more, or hangs up.
 TcpLink pretend_to_be(Rank rank, const TcpListener& listener, std::uint64_t token = kToken) {
   TcpLink link = TcpLink::connect("127.0.0.1", listener.port(), milliseconds(1000));
