@@ -20,6 +20,7 @@
 
 #include <zmq.hpp>
 
+#include "ps/client_meter.h"
 #include "ps/curve.h"
 #include "ps/errors.h"
 #include "ps/row_format.h"
@@ -57,6 +58,8 @@ struct ClientOptions {
   CurveKeyPair keys;
   /// By server, for messages: "rank 2 (host b, pid 4711)". May be empty.
   std::vector<std::string> server_names;
+  /// Counted into, if it isn't null; must outlive the client.
+  ClientMeter* meter = nullptr;
   PrepareSocket prepare_socket;
 };
 

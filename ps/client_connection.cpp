@@ -33,6 +33,7 @@ Connection::Connection(zmq::context_t& context, ServerIndex server, std::string 
       max_in_flight_(std::max(1U, options.max_in_flight)),
       max_in_flight_bytes_(options.max_in_flight_bytes),
       socket_(context, zmq::socket_type::dealer),
+      meter_(options.meter),
       last_heard_(Clock::now()) {
   // No high-water marks: what is on its way is bounded by max_in_flight, and a send must never block.
   socket_.set(zmq::sockopt::sndhwm, 0);
@@ -96,6 +97,7 @@ void Connection::send(Pending& pending) {
     zmq::message_t copy;
     copy.copy(*frames[f]);
     traffic_.bytes_sent += copy.size();
+    if (meter_ != nullptr) meter_->bytes_sent.fetch_add(copy.size(), std::memory_order_relaxed);
     const bool last = f + 1 == pending.frame_count;
     socket_.send(copy, last ? zmq::send_flags::dontwait : zmq::send_flags::sndmore | zmq::send_flags::dontwait);
   }
@@ -146,6 +148,7 @@ std::optional<Arrival> Connection::receive() {
     arrival.target = std::move(pending.target);
     arrival.was_push = pending.sequence != 0;
     arrival.operation = pending.operation;
+    count_answer(pending, header.size() + arrival.rows.size());
     last_answered_id_ = std::max(last_answered_id_, found->first);
     bytes_in_flight_ -= pending.bytes;
     if (arrival.was_push) {
@@ -155,6 +158,15 @@ std::optional<Arrival> Connection::receive() {
     pending_.erase(found);
     return arrival;
   }
+}
+
+void Connection::count_answer(const Pending& pending, std::size_t bytes) {
+  if (meter_ == nullptr) return;
+  meter_->bytes_received.fetch_add(bytes, std::memory_order_relaxed);
+  // Of control requests, which have one frame, nobody waits in training.
+  if (pending.frame_count == 1) return;
+  LatencyHistogram& latency = pending.sequence != 0 ? meter_->pushes : meter_->pulls;
+  latency.add(last_heard_ - pending.first_sent);
 }
 
 bool Connection::overdue(std::uint64_t id, Clock::time_point since, Clock::duration limit,
@@ -172,6 +184,7 @@ void Connection::tend(Clock::time_point now) {
       send(pending);
       pending.last_sent = now;
       ++resent_;
+      if (meter_ != nullptr) meter_->resent.fetch_add(1, std::memory_order_relaxed);
     }
   }
 }

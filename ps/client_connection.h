@@ -94,6 +94,7 @@ class Connection {
     ReplyTarget target;
   };
   void send(Pending& pending);
+  void count_answer(const Pending& pending, std::size_t bytes);
   bool overdue(std::uint64_t id, Clock::time_point since, Clock::duration limit, Clock::time_point now) const;
 
   ServerIndex server_;
@@ -117,6 +118,7 @@ class Connection {
   std::uint64_t last_sequence_ = 0;
   std::uint64_t resent_ = 0;
   ClientTraffic traffic_;
+  ClientMeter* meter_;
   Clock::time_point last_heard_;
 };
 

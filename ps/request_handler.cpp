@@ -184,6 +184,7 @@ ReplyFrames RequestHandler::pull(const Request& request, const PullRequest& pull
   std::vector<RowIndex> scratch;
   const std::span<const RowIndex> rows = elements_of(keys, scratch);
   ReplyFrames reply = gather(request.id, table, rows, pull.with_state, pull.format);
+  hot_rows_.sample(pull.table, rows);
   ++pulls_;
   rows_pulled_ += rows.size();
   return reply;
@@ -223,6 +224,7 @@ ReplyFrames RequestHandler::push(const Request& request, const PushRequest& push
         table.add(indices, values, with_state);
       }
       session.record(push.sequence);
+      hot_rows_.sample(push.table, indices);
       ++pushes_;
       rows_pushed_ += indices.size();
     }

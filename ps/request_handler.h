@@ -14,6 +14,7 @@
 
 #include <zmq.hpp>
 
+#include "ps/hot_rows.h"
 #include "ps/shard.h"
 #include "ps/wire.h"
 
@@ -52,6 +53,8 @@ class RequestHandler {
   /// Counts connections that were turned away before any request.
   void count_refused_connections(std::uint64_t count) { refused_connections_ += count; }
   ServerCounters counters() const;
+  /// Rows that clients pull and push.
+  const HotRows& hot_rows() const { return hot_rows_; }
 
  private:
   /// The pushes of one client that were applied: 1 .. applied_through, and those in `applied_beyond`.
@@ -86,6 +89,7 @@ class RequestHandler {
   mutable std::mutex sessions_mutex_;
   std::unordered_map<std::uint64_t, std::shared_ptr<Session>> sessions_;  // Guarded by sessions_mutex_.
 
+  HotRows hot_rows_;
   std::atomic<std::uint64_t> requests_{0};
   std::atomic<std::uint64_t> pulls_{0};
   std::atomic<std::uint64_t> pushes_{0};

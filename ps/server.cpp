@@ -91,6 +91,7 @@ class Server::Loop {
   const std::string& endpoint() const { return endpoint_; }
   const std::string& local_endpoint() const { return local_endpoint_; }
   ServerCounters counters() const { return handler_.counters(); }
+  const HotRows& hot_rows() const { return handler_.hot_rows(); }
 
   void start() {
     if (thread_.joinable()) throw std::logic_error("the server has been started before");
@@ -198,6 +199,10 @@ void Server::start() {
 
 void Server::stop() {
   loop_->stop();
+}
+
+std::vector<HotRow> Server::hottest_rows(std::size_t count) const {
+  return loop_->hot_rows().hottest(count);
 }
 
 ServerCounters Server::counters() const {

@@ -8,6 +8,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <zmq.hpp>
 
@@ -63,6 +64,8 @@ class Server {
   /// Ends the thread after the request at hand and closes the socket; requests that wait are dropped. Idempotent.
   void stop();
   ServerCounters counters() const;
+  /// The `count` rows that clients use most. Any thread.
+  std::vector<HotRow> hottest_rows(std::size_t count) const;
 
  private:
   class Loop;

@@ -42,6 +42,11 @@ enum class ErrorCode : std::uint8_t {
   kInternal
 };
 inline constexpr std::size_t kErrorCodeCount = 13;
+/// By code: names for displays.
+inline constexpr std::array<const char*, kErrorCodeCount> kErrorCodeNames{
+    "malformed",        "wrong_version", "wrong_job",        "wrong_configuration", "unknown_client",
+    "too_many_clients", "unknown_table", "row_out_of_range", "wrong_frame_size",    "too_large",
+    "unsupported",      "out_of_window", "internal"};
 
 struct HelloRequest {
   std::uint64_t configuration = 0;
