@@ -195,7 +195,9 @@ std::shared_ptr<BatchPipeline::Travelling> BatchPipeline::next_ready(std::unique
     ready_changed_.wait(lock, [&] { return is_over() || !ready_.empty(); });
     // Neither the wait for the first batch nor that for the end is the network's fault alone.
     if (!ready_.empty() && ready_.front()->batch->number > 0) {
-      waited_seconds_ += std::chrono::duration<double>(Clock::now() - begin).count();
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
+      waited_seconds_ += seconds;
+      if (options_.waited != nullptr) options_.waited->fetch_add(seconds, std::memory_order_relaxed);
     }
   }
   if (is_over() || ready_.empty()) return nullptr;

@@ -55,6 +55,8 @@ struct PipelineOptions {
   std::size_t depth = 4;
   /// Items that a training thread takes at a time.
   std::size_t items_per_task = 4;
+  /// waited_seconds() is added to it while training goes on, if it isn't null; must outlive the pipeline.
+  std::atomic<double>* waited = nullptr;
 };
 
 /// Trains items first .. last - 1 of the batch on training thread `thread`.

@@ -64,14 +64,16 @@ class Conveyor {
                  {.consistency = consistency,
                   .replica_bytes = job.options.replica_bytes,
                   .negative_pool = pool_size(job),
-                  .timeout_ms = job.options.timeout_ms},
+                  .timeout_ms = job.options.timeout_ms,
+                  .meter = &job.meter.courier},
                  largest_batch),
         pool_size_(static_cast<std::uint32_t>(pool_size(job))),
         clock_(job.clock),
         ticker_(job.clock, job.progress),
         pipeline_({.threads = job.options.threads,
                    .depth = std::min<std::size_t>(kPipelineDepth, *consistency.staleness + 1),
-                   .items_per_task = items_per_task},
+                   .items_per_task = items_per_task,
+                   .waited = &job.meter.waited_seconds},
                   courier_, std::move(train)) {}
 
   /// Collective. Numbers the batch, gives it negatives, and sends it on its way.
@@ -277,6 +279,7 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
       walks.generate(starts, made);
       keep_walks(job.graph, starts, made, keep, job.options.seed, whole_walks);
       const StretchBatch own = share_out(job.communicator, whole_walks, job.graph.rank_bounds, sharing, stretch_bytes);
+      job.meter.walker_bytes.store(walks.counters().bytes_sent + stretch_bytes, std::memory_order_relaxed);
       if (!conveyor) {
         conveyor.emplace(job, model_sharing(job, whole_walks.nodes, batch_positions),
                          consistency_of(job.options, remote_uses_a_batch(job, own.nodes, batches)), 2 * batch_positions,

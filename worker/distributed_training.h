@@ -20,6 +20,7 @@
 #include "worker/row_courier.h"
 #include "worker/training.h"
 #include "worker/training_clock.h"
+#include "worker/training_meter.h"
 #include "worker/travelling_walks.h"
 
 namespace knotwork::worker {
@@ -51,6 +52,7 @@ struct DistributedJob {
   ClockTable clocks;
   const embeddings::NegativeSampler& own_negatives;
   TrainingClock& clock;
+  TrainingMeter& meter;
   const ProgressCallback& progress;
 };
 

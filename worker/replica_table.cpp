@@ -80,6 +80,7 @@ ReplicaSlot ReplicaTable::free_slot(RowChanges& evicted) {
     }
     if (state.changed_since != kNoBatch) take_change(slot, evicted);
     slot_of_.erase(state.node);
+    ++evicted_;
     return slot;
   }
 }

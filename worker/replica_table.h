@@ -70,6 +70,8 @@ class ReplicaTable {
   /// Replicas that may not go now.
   std::size_t pinned() const { return pinned_; }
   std::size_t size() const { return slot_of_.size(); }
+  /// Replicas that had to go for others so far.
+  std::uint64_t evicted() const { return evicted_; }
   /// Floats of a row on the wire: dim, and one for the accumulator.
   std::size_t wire_width() const { return dim_ + (with_accumulators_ ? 1 : 0); }
 
@@ -102,6 +104,7 @@ class ReplicaTable {
   std::size_t pinned_ = 0;
   std::size_t never_used_ = 0;  // slots from here on were never taken
   std::size_t hand_ = 0;
+  std::uint64_t evicted_ = 0;
   tsl::robin_map<partition::GlobalNode, ReplicaSlot> slot_of_;
   std::vector<ReplicaState> states_;
   partition::HugeArray<float> values_;  // capacity * stride

@@ -89,6 +89,7 @@ bool RowCourier::may_start(const TrainingBatch& batch) {
 void RowCourier::start(TrainingBatch& batch) {
   Held& held = held_.emplace_back();
   held.batch = batch.number;
+  oldest_used_ = 0;
   renew_pool(batch, held);
   batch.context_rows.clear();
   batch.target_rows.clear();
@@ -99,6 +100,7 @@ void RowCourier::start(TrainingBatch& batch) {
     batch.target_rows.push_back(node == kNoTarget ? nowhere : use(outputs(), node, batch.number, held));
   }
   send_fetches(held);
+  count();
 }
 
 /// The oldest of the pool give way. Their rows stay until batches that may draw them have been trained.
@@ -184,6 +186,7 @@ void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held
     if (state.changed_since != kNoBatch) role.replicas.take_change(slot, role.exchanged);
     ask(role.exchanged.rows.size() > changes ? role.exchanging : role.wanted, slot, state);
   }
+  oldest_used_ = std::max(oldest_used_, batch - std::min(batch, state.valid_at));
   // Batches before may still be changing a replica whose change has just been taken.
   mark_changed(role, slot, is_stale ? trained_ : batch);
 }
@@ -272,6 +275,32 @@ void RowCourier::release(TrainingBatch& batch) {
   trained_ = batch.number + 1;
   const BatchNumber sent = push_due();
   if (options_.consistency.bounded) publish_clock(sent);
+  if (options_.meter != nullptr) options_.meter->batches.fetch_add(1, std::memory_order_relaxed);
+}
+
+void RowCourier::count() {
+  if (options_.meter == nullptr) return;
+  CourierMeter& meter = *options_.meter;
+  const auto add = [](CourierMeter::Count& sum, std::uint64_t now, std::uint64_t before) {
+    sum.fetch_add(now - before, std::memory_order_relaxed);
+  };
+  add(meter.rows_pulled, traffic_.rows_pulled, counted_.rows_pulled);
+  add(meter.rows_pushed, traffic_.rows_pushed, counted_.rows_pushed);
+  add(meter.bytes_received, traffic_.bytes_received, counted_.bytes_received);
+  add(meter.bytes_sent, traffic_.bytes_sent, counted_.bytes_sent);
+  add(meter.uses, traffic_.uses, counted_.uses);
+  add(meter.remote_uses, traffic_.remote_uses, counted_.remote_uses);
+  counted_ = traffic_;
+  std::uint64_t held = 0;
+  std::uint64_t evictions = 0;
+  for (const Role& role : roles_) {
+    held += role.replicas.size();
+    evictions += role.replicas.evicted();
+  }
+  meter.replicas.store(held, std::memory_order_relaxed);
+  add(meter.replicas_evicted, evictions, std::exchange(evictions_counted_, evictions));
+  meter.staleness.store(oldest_used_, std::memory_order_relaxed);
+  if (oldest_used_ > meter.staleness_max) meter.staleness_max.store(oldest_used_, std::memory_order_relaxed);
 }
 
 BatchNumber RowCourier::push_due() {
@@ -338,6 +367,7 @@ void RowCourier::close() {
   }
   client_.flush();
   if (options_.consistency.bounded) publish_clock(trained_);
+  count();
 }
 
 }  // namespace knotwork::worker

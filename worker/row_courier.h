@@ -33,6 +33,7 @@
 #include "worker/consistency.h"
 #include "worker/replica_table.h"
 #include "worker/training_batch.h"
+#include "worker/training_meter.h"
 
 namespace knotwork::worker {
 
@@ -61,6 +62,8 @@ struct CourierOptions {
   std::size_t negative_pool = 8192;
   /// How long other ranks may keep this one waiting in ssp and bsp.
   std::uint32_t timeout_ms = 30'000;
+  /// Counted into, if it isn't null; must outlive the courier.
+  CourierMeter* meter = nullptr;
 };
 
 /// The tables of a model and this rank's rows of them. One table may play both roles.
@@ -165,6 +168,7 @@ class RowCourier final : public BatchCourier {
   BatchNumber push_due();
   bool clocks_allow(BatchNumber batch);
   void publish_clock(BatchNumber batches_sent);
+  void count();
   ps::PushKind push_kind(const Role& role) const {
     return role.with_state ? ps::PushKind::kDeltaWithState : ps::PushKind::kDelta;
   }
@@ -189,6 +193,9 @@ class RowCourier final : public BatchCourier {
   BatchNumber waiting_ = kNoBatch;  // the batch that waited last
   Clock::time_point clock_moved_;
   RowTraffic traffic_;
+  RowTraffic counted_;                   // what the meter knows
+  std::uint64_t evictions_counted_ = 0;  // the same
+  BatchNumber oldest_used_ = 0;          // age of the oldest replica that the batch at hand uses
 };
 
 }  // namespace knotwork::worker

@@ -43,6 +43,7 @@ RowServers::RowServers(cluster::Communicator& communicator, ps::Shard& shard, Ro
       endpoints_(static_cast<std::size_t>(communicator.size())) {
   client_options_.timeout_ms = options_.timeout_ms;
   client_options_.row_format = options_.row_format;
+  client_options_.meter = &meter_;
   client_options_.exact_tables = options_.exact_tables;
   client_options_.server_keys.resize(endpoints_.size());
   if (communicator.size() > 1) start(communicator);

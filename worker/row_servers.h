@@ -15,6 +15,7 @@
 
 #include "cluster/communicator.h"
 #include "ps/client.h"
+#include "ps/client_meter.h"
 #include "ps/curve.h"
 #include "ps/server.h"
 #include "ps/shard.h"
@@ -50,6 +51,9 @@ class RowServers {
   /// A client of all servers; the own one is served in place. One for each thread that needs one.
   std::unique_ptr<ps::Client> connect();
 
+  /// What the clients of this rank count, all together. Any thread.
+  const ps::ClientMeter& meter() const { return meter_; }
+
   /// Null if this rank is alone.
   const ps::Server* own() const { return server_.get(); }
   /// Where this rank reaches the others, by rank; empty for itself.
@@ -72,6 +76,7 @@ class RowServers {
   std::unique_ptr<ps::Server> server_;
   std::vector<std::string> endpoints_;
   ps::ClientOptions client_options_;
+  ps::ClientMeter meter_;
 };
 
 }  // namespace knotwork::worker

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <mutex>
 #include <optional>
 #include <span>
 #include <utility>
@@ -58,6 +59,10 @@ struct Trainer::State {
   std::optional<RowServers> servers;
   std::unique_ptr<ps::Client> client;
   DistributedCosts costs;
+  TrainingMeter meter;
+  mutable std::mutex clock_mutex;
+  std::unique_ptr<TrainingClock> running_clock;  // The pointer is guarded by clock_mutex.
+  std::optional<double> trained_seconds;         // Guarded by clock_mutex; empty while training goes on.
 
   void add_blocks();
   void add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table);
@@ -70,6 +75,8 @@ struct Trainer::State {
   std::vector<float> keep_probabilities() const;
   std::uint64_t stars_of_job() const;
   std::uint64_t work_of_rank() const;
+  TrainingClock& start_clock(embeddings::LearningRate learning_rate);
+  RankFigures figures() const;
   TrainingReport report(const TrainingClock& clock);
   std::vector<GlobalNode> nodes_in_output_order();
 };
@@ -79,6 +86,36 @@ namespace {
 SkipGramOptions half_of(SkipGramOptions options) {
   options.dim /= 2;
   return options;
+}
+
+/// While it lives, other ranks hear how this one fares; rank 0 lets them know besides who is the slowest.
+class SharedFigures {
+ public:
+  SharedFigures(cluster::Communicator& communicator, const Trainer& trainer) : communicator_(communicator) {
+    communicator_.share_figures([&trainer, &communicator] {
+      std::vector<double> numbers = numbers_of(trainer.figures());
+      if (communicator.is_root()) {
+        const SlowestRank slowest = trainer.job_figures().slowest;
+        for (const double number : {static_cast<double>(slowest.rank), slowest.batches, slowest.batches_of_fastest})
+          numbers.push_back(number);
+      }
+      return numbers;
+    });
+  }
+  ~SharedFigures() { communicator_.share_figures(nullptr); }
+  SharedFigures(const SharedFigures&) = delete;
+  SharedFigures& operator=(const SharedFigures&) = delete;
+
+ private:
+  cluster::Communicator& communicator_;
+};
+
+/// What rank 0's figures say besides its own.
+std::optional<SlowestRank> slowest_in(std::span<const double> told) {
+  const std::size_t own = numbers_of({}).size();
+  if (told.size() < own + 3) return std::nullopt;
+  return SlowestRank{
+      .rank = static_cast<cluster::Rank>(told[own]), .batches = told[own + 1], .batches_of_fastest = told[own + 2]};
 }
 
 void check(const TrainingOptions& options, const Graph& slice) {
@@ -147,6 +184,7 @@ DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, con
                      .ranks = static_cast<std::uint32_t>(communicator.size())},
           .own_negatives = negatives,
           .clock = clock,
+          .meter = meter,
           .progress = progress};
 }
 
@@ -208,6 +246,48 @@ void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& p
   }
 }
 
+TrainingClock& Trainer::State::start_clock(embeddings::LearningRate learning_rate) {
+  const std::scoped_lock lock(clock_mutex);
+  running_clock = std::make_unique<TrainingClock>(work_of_rank(), learning_rate);
+  trained_seconds.reset();
+  return *running_clock;
+}
+
+RankFigures Trainer::State::figures() const {
+  RankFigures out;
+  const CourierMeter& courier = meter.courier;
+  const auto number = [](const std::atomic<std::uint64_t>& count) {
+    return static_cast<double>(count.load(std::memory_order_relaxed));
+  };
+  out.waited_seconds = meter.waited_seconds.load(std::memory_order_relaxed);
+  out.batches = number(courier.batches);
+  out.uses = number(courier.uses);
+  out.remote_uses = number(courier.remote_uses);
+  out.rows_pulled = number(courier.rows_pulled);
+  out.rows_pushed = number(courier.rows_pushed);
+  out.bytes_received = number(courier.bytes_received);
+  out.bytes_sent = number(courier.bytes_sent);
+  out.walker_bytes = number(meter.walker_bytes);
+  out.replicas = number(courier.replicas);
+  out.replicas_evicted = number(courier.replicas_evicted);
+  out.staleness = number(courier.staleness);
+  out.staleness_max = number(courier.staleness_max);
+  out.threads = options.threads;
+  const std::scoped_lock lock(clock_mutex);
+  if (!running_clock) return out;
+  const TrainingProgress done = running_clock->totals();
+  out.work = static_cast<double>(std::min(running_clock->work(), running_clock->total_work()));
+  out.work_in_all = static_cast<double>(running_clock->total_work());
+  out.seconds = trained_seconds.value_or(done.seconds);
+  out.words = static_cast<double>(done.words);
+  out.pairs = static_cast<double>(done.pairs);
+  for (const TrainingClock::LossBin& bin : running_clock->loss_curve()) {
+    out.loss_sum += bin.sum;
+    out.loss_pairs += bin.pairs;
+  }
+  return out;
+}
+
 TrainingReport Trainer::State::report(const TrainingClock& clock) {
   const TrainingProgress done = clock.totals();
   const auto curve = clock.loss_curve();
@@ -223,9 +303,13 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
     sums.push_back(bin.sum);
     sums.push_back(bin.pairs);
   }
+  const CourierMeter& courier = meter.courier;
+  for (const CourierMeter::Count* count : {&courier.batches, &courier.replicas, &courier.replicas_evicted})
+    sums.push_back(static_cast<double>(count->load()));
   sums.push_back(costs.waited_seconds);
   sums.push_back(done.seconds * options.threads);
   communicator.allreduce(sums, cluster::Reduction::kSum);
+  const std::uint64_t staleness_max = communicator.allreduce(courier.staleness_max.load(), cluster::Reduction::kMax);
   const auto share = [&](std::size_t part, std::size_t whole) {
     return sums[whole] > 0 ? sums[part] / sums[whole] : 0;
   };
@@ -240,9 +324,13 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
           .bytes_received = total(4),
           .bytes_sent = total(5),
           .remote_share = share(7, 6),
-          .wait_share = share(losses + 4, losses + 5),
+          .wait_share = share(losses + 7, losses + 8),
           .walkers_sent = total(8),
-          .walker_bytes = total(9)};
+          .walker_bytes = total(9),
+          .batches = total(losses + 4),
+          .replicas = total(losses + 5),
+          .replicas_evicted = total(losses + 6),
+          .staleness_max = staleness_max};
 }
 
 /// On rank 0, the global node of every original node; empty elsewhere.
@@ -273,13 +361,57 @@ std::uint32_t Trainer::dim() const {
 
 TrainingReport Trainer::train(const ProgressCallback& progress) {
   const SkipGramOptions& skipgram = state_->options.skipgram;
-  TrainingClock clock(state_->work_of_rank(), {skipgram.learning_rate, skipgram.min_learning_rate});
+  TrainingClock& clock = state_->start_clock({skipgram.learning_rate, skipgram.min_learning_rate});
+  const SharedFigures shared(state_->communicator, *this);
   if (state_->options.model == Model::kWalks) {
     state_->train_walks(clock, progress);
   } else {
     state_->train_stars(clock, progress);
   }
+  {
+    const std::scoped_lock lock(state_->clock_mutex);
+    state_->trained_seconds = clock.seconds();
+  }
   return state_->report(clock);
+}
+
+RankFigures Trainer::figures() const {
+  return state_->figures();
+}
+
+JobFigures Trainer::job_figures() const {
+  const cluster::Communicator& communicator = state_->communicator;
+  std::vector<std::optional<RankFigures>> ranks(static_cast<std::size_t>(communicator.size()));
+  const auto own = static_cast<std::size_t>(communicator.rank());
+  ranks[own] = figures();
+  if (communicator.is_root()) {
+    for (std::size_t rank = 1; rank < ranks.size(); ++rank) {
+      ranks[rank] = worker::figures_of(communicator.figures_of(static_cast<cluster::Rank>(rank)));
+    }
+    return sum_of(ranks);
+  }
+  JobFigures job = sum_of(ranks);
+  const std::vector<double> told = communicator.figures_of(0);
+  if (const auto slowest = slowest_in(told)) job.slowest = *slowest;
+  return job;
+}
+
+RowServiceFigures Trainer::row_service(std::size_t hot_rows) const {
+  RowServiceFigures out;
+  const ps::ClientMeter& meter = state_->servers->meter();
+  out.pulls = meter.pulls.counts();
+  out.pushes = meter.pushes.counts();
+  out.client_bytes_sent = meter.bytes_sent;
+  out.client_bytes_received = meter.bytes_received;
+  out.resent = meter.resent;
+  if (const ps::Server* server = state_->servers->own()) {
+    out.server = server->counters();
+    out.hot_rows = server->hottest_rows(hot_rows);
+  }
+  for (std::size_t t = 0; t < state_->shard.table_count(); ++t) {
+    out.table_names.push_back(state_->shard.table(static_cast<ps::TableIndex>(t)).spec().name);
+  }
+  return out;
 }
 
 void Trainer::export_rows(embeddings::EmbeddingWriter* writer) {

@@ -18,6 +18,7 @@
 #include "embeddings/walk.h"
 #include "worker/consistency.h"
 #include "worker/graph_distribution.h"
+#include "worker/rank_figures.h"
 #include "worker/row_servers.h"
 
 namespace knotwork::worker {
@@ -78,6 +79,10 @@ struct TrainingReport {
   double wait_share = 0;    ///< of the training threads' time, that in which they had nothing to train
   std::uint64_t walkers_sent = 0;
   std::uint64_t walker_bytes = 0;
+  std::uint64_t batches = 0;           ///< of all ranks
+  std::uint64_t replicas = 0;          ///< held at the end
+  std::uint64_t replicas_evicted = 0;  ///< that had to go for others
+  std::uint64_t staleness_max = 0;     ///< batches: age of the oldest replica that any batch used
 };
 
 /// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.
@@ -95,6 +100,14 @@ class Trainer {
 
   /// Columns of the published embedding.
   std::uint32_t dim() const;
+
+  /// How this rank fares. Any thread, at any time.
+  RankFigures figures() const;
+  /// What rank 0 knows of all ranks, about a second old. Elsewhere the sums are this rank's alone, and what rank 0 says
+  /// of the slowest. Any thread, at any time.
+  JobFigures job_figures() const;
+  /// This rank's traffic in rows; `hot_rows`: so many of its server's hottest. Any thread, at any time.
+  RowServiceFigures row_service(std::size_t hot_rows) const;
 
   /// Collective: rank 0 pulls every row, in the order of original nodes, and appends it to `writer` (null elsewhere).
   void export_rows(embeddings::EmbeddingWriter* writer);

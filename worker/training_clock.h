@@ -22,6 +22,9 @@ class TrainingClock {
   void add(std::uint64_t work, const embeddings::TrainingCounters& done);
 
   double fraction() const;
+  /// Work done so far, of total_work().
+  std::uint64_t work() const { return work_.load(std::memory_order_relaxed); }
+  std::uint64_t total_work() const { return total_work_; }
   float learning_rate() const;
   double seconds() const;
   /// All so far; the loss is left at 0.
