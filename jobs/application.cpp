@@ -21,6 +21,7 @@
 #include "jobs/command_line.h"
 #include "jobs/console.h"
 #include "jobs/interruption.h"
+#include "jobs/job_metrics.h"
 #include "jobs/launch.h"
 #include "jobs/output_path.h"
 #include "jobs/prepared_command.h"
@@ -61,7 +62,15 @@ int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicato
   report.configuration(prepared.set.configuration());
   if (prepared.entry->shows_configuration)
     console.configuration(build_line() + ": " + prepared.entry->text.name, prepared.set.configuration_text());
-  Session session{options, console, report, communicator, around.interruption, &prepared.cluster};
+  std::optional<JobMetrics> metrics;
+  if (communicator != nullptr && prepared.entry->is_watched) metrics.emplace(*communicator, prepared.cluster, console);
+  Session session{options,
+                  console,
+                  report,
+                  communicator,
+                  around.interruption,
+                  &prepared.cluster,
+                  metrics ? &metrics->registry() : nullptr};
   prepared.command->run(session);
   std::uint64_t peak = peak_memory_bytes();
   if (communicator != nullptr) peak = communicator->allreduce(peak, cluster::Reduction::kMax);

@@ -17,6 +17,7 @@ std::chrono::milliseconds timeout_of(const ClusterOptions& options) {
 
 void declare(ClusterOptions& options, OptionSet& set) {
   constexpr double kADay = 86400;
+  constexpr double kLastPort = 65535;
   set.group("Several processes");
   set.add("timeout", &options.timeout,
           "seconds until a process that is silent (stopped, cut off) or does not start ends the job")
@@ -26,6 +27,10 @@ void declare(ClusterOptions& options, OptionSet& set) {
       .choices({"auto", "always", "never"});
   set.add("transport", &options.transport, "how rows travel within a host").choices({"ipc", "tcp"});
   set.add("wire", &options.wire, "rows on the wire: bf16 takes half the bytes").choices({"float32", "bf16"});
+  set.add("metrics-port", &options.metrics_port,
+          "serve figures (OpenMetrics) at http://ADDRESS:PORT/metrics, the next process of a host at PORT + 1; 0: free "
+          "ports")
+      .range(0, kLastPort);
 }
 
 cluster::ConnectOptions connect_options(const ClusterOptions& options, const OptionSet& set) {

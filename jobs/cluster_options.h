@@ -1,6 +1,8 @@
 // Options of commands that run on several processes: how they find and watch each other, and what they send.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 
 #include "cluster/communicator.h"
@@ -20,6 +22,9 @@ struct ClusterOptions {
   std::string wire = "float32";
   /// Within a host: "ipc" (Unix domain sockets) or "tcp" (loopback).
   std::string transport = "ipc";
+  /// Figures over HTTP at this port and the following ones, a port for each process of a host; 0: free ones; empty:
+  /// none.
+  std::optional<std::uint32_t> metrics_port;
 };
 
 void declare(ClusterOptions& options, OptionSet& set);

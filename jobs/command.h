@@ -21,6 +21,7 @@ namespace knotwork::jobs {
 struct ClusterOptions;
 class Console;
 class Interruption;
+class MetricsRegistry;
 class Report;
 
 /// Options that every command takes.
@@ -47,6 +48,8 @@ struct Session {
   Interruption* interruption = nullptr;
   /// Null where the communicator is.
   const ClusterOptions* cluster = nullptr;
+  /// What of this process can be watched over HTTP; null where there are no cluster options.
+  MetricsRegistry* metrics = nullptr;
   /// What the process ends with if nothing throws: for commands whose verdict is an exit code (doctor, submit --wait).
   int exit_code = 0;
 

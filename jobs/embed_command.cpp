@@ -15,9 +15,11 @@
 #include "jobs/console.h"
 #include "jobs/export_command.h"
 #include "jobs/figures.h"
+#include "jobs/job_metrics.h"
 #include "jobs/output_path.h"
 #include "jobs/partition_command.h"
 #include "jobs/report.h"
+#include "jobs/training_display.h"
 #include "partition/errors.h"
 #include "worker/training.h"
 
@@ -133,12 +135,9 @@ std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& se
 }
 
 worker::TrainingReport train(worker::Trainer& trainer, Session& session) {
-  // The display counts in millionths of the work: pairs are known only when they are done.
-  Progress progress(session.console, "training", "", 1e6);
-  return trainer.train([&](const worker::TrainingProgress& now) {
-    const double rate = now.seconds > 0 ? static_cast<double>(now.pairs) / now.seconds : 0;
-    progress.update(now.fraction * 1e6, human_count(rate) + " pairs/s  loss " + fixed(now.loss, 3));
-  });
+  if (!session.communicator->is_root()) return trainer.train({});
+  TrainingDisplay display(session.console);
+  return trainer.train([&](const worker::TrainingProgress&) { display.show(trainer.job_figures()); });
 }
 
 void report_training(const worker::TrainingReport& done, double export_seconds, double seconds,
@@ -165,6 +164,10 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   report.set("wait_share", done.wait_share);
   report.set("walkers_sent", done.walkers_sent);
   report.set("walker_bytes", done.walker_bytes);
+  report.set("batches", done.batches);
+  report.set("replicas", done.replicas);
+  report.set("replicas_evicted", done.replicas_evicted);
+  report.set("staleness_max", done.staleness_max);
   report.set("export_seconds", export_seconds);
   report.set("seconds", seconds);
   std::vector<std::pair<std::string, std::string>> lines = {
@@ -252,6 +255,10 @@ void run(const EmbedOptions& options, Session& session) {
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
   worker::Trainer trainer(communicator, graph, training);
+  std::optional<MetricsRegistry::Entry> watched;
+  if (session.metrics != nullptr) {
+    watched.emplace(*session.metrics, [&trainer](OpenMetricsText& page) { append_training_metrics(trainer, page); });
+  }
   const worker::TrainingReport done = train(trainer, session);
   if (has_diverged(done, options.negatives)) {
     throw InputError("training diverged: the loss is enormous or no number, and nothing was written; try a lower --lr");

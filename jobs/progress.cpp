@@ -11,7 +11,15 @@
 namespace knotwork::jobs {
 namespace {
 constexpr double kMemorySeconds = 10.0;
+/// Narrower terminals have better use for their columns.
+constexpr std::size_t kColumnsForBar = 70;
+
+std::string bar_text(double share) {
+  constexpr std::size_t kWidth = 16;
+  const auto done = static_cast<std::size_t>(std::floor(share * kWidth));
+  return "[" + std::string(done, '#') + std::string(kWidth - done, '.') + "]";
 }
+}  // namespace
 
 void ProgressMeter::observe(double seconds, double done) {
   const double passed = seconds - seconds_;
@@ -40,6 +48,7 @@ std::string progress_text(const std::string& label, const std::string& unit, con
                           const std::string& detail, std::size_t columns) {
   std::string text = label;
   if (meter.total() > 0) {
+    if (columns >= kColumnsForBar) text += "  " + bar_text(meter.share());
     // Rounded down: 100 % means done.
     text += "  " + fixed(std::floor(meter.share() * 100), 0) + " %";
   } else {

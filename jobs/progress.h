@@ -33,7 +33,8 @@ class ProgressMeter {
   double rate_ = 0;
 };
 
-/// "training  42 %  1.23 M pairs/s  00:12 left  loss 0.231", cut to `columns` if that is positive.
+/// "training  42 %  1.23 M pairs/s  00:12 left  loss 0.231", cut to `columns` if that is positive, which
+/// means a terminal: where there is room, a bar "[####............]" stands before the share.
 std::string progress_text(const std::string& label, const std::string& unit, const ProgressMeter& meter,
                           const std::string& detail, std::size_t columns);
 

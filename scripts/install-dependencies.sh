@@ -10,6 +10,7 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libzmq3-dev cppzmq-dev                # sockets of the parameter server
   capnproto libcapnp-dev                # its wire protocol
   libmetis-dev                          # graph partitioning
+  libmicrohttpd-dev                     # metrics over HTTP
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
   robin-map-dev                         # the hash map that finds replicas
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
@@ -17,7 +18,8 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd
   slurm-wlm munge                       # a real Slurm cluster on one machine
   iproute2 nftables                     # hosts of its own (network namespaces), a port that is blocked
-  python3-yaml python3-jsonschema)      # manifests against their schema
+  python3-yaml python3-jsonschema       # manifests against their schema
+  python3-prometheus-client)            # its parser of OpenMetrics
 lint_packages=(clang-format clang-tidy libomp-dev)
 bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim)
 

@@ -109,6 +109,7 @@ TEST(ProgressText, SaysRateShareAndTimeLeft) {
   EXPECT_EQ(progress_text("training", "pairs", meter, "loss 0.231", 0),
             "training  25 %  5.00 M pairs/s  00:10  00:30 left  loss 0.231");
   EXPECT_EQ(progress_text("training", "pairs", meter, "", 13), "training  25 ");
+  EXPECT_TRUE(progress_text("training", "pairs", meter, "", 100).starts_with("training  [####............]  25 %  "));
 }
 
 TEST(ProgressText, WithoutATotalCountsWhatIsDone) {
