@@ -37,8 +37,9 @@ void declare_option(CLI::App& app, Sink& sink) {
     return true;
   });
   sink.parsed->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  // --set takes all that follow: knotwork run JOB --set a=1 b=2.
-  if (option.takes_many() && (option.is_positional || option.name == "set")) sink.parsed->expected(1, 1 << 20);
+  // --set and --source take all that follow: knotwork run JOB --set a=1 b=2.
+  const bool takes_all = option.is_positional || option.name == "set" || option.name == "source";
+  if (option.takes_many() && takes_all) sink.parsed->expected(1, 1 << 20);
 }
 
 std::vector<std::string> option_names(const OptionSet& set) {

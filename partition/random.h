@@ -24,6 +24,8 @@ enum class RandomPurpose : std::uint8_t {
   kEdgeSample = 10,
   kEvaluate = 11,
   kNegativePool = 12,
+  kFingerprint = 16,
+  kSimilarity = 17,
 };
 
 /// Four independent 32-bit numbers.

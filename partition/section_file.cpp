@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
+#include <fstream>
 #include <stdexcept>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -84,6 +85,15 @@ std::string_view text_of(std::span<const std::byte> bytes) {
   throw InputError(path + ": " + what);
 }
 
+/// What the file says of itself. A header that cannot be read gives facts that no file has.
+SectionFileFacts own_facts(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  FileHeader header{};
+  file.read(reinterpret_cast<char*>(&header), sizeof(header));
+  if (!file) throw InputError(path + ": cannot be read, or is shorter than any file of knotwork's");
+  return {.bytes = header.file_bytes, .header_checksum = header.header_checksum};
+}
+
 }  // namespace
 
 SectionFileFacts write_section_file(const std::string& path, std::string_view magic,
@@ -114,6 +124,8 @@ SectionFile::SectionFile(const std::string& path, std::string_view magic, const 
   }
 }
 
+SectionFile::SectionFile(const std::string& path, std::string_view magic) : SectionFile(path, magic, own_facts(path)) {}
+
 SectionFile::SectionFile(SectionFile&& other) noexcept
     : path_(std::move(other.path_)),
       data_(std::exchange(other.data_, nullptr)),
@@ -143,7 +155,7 @@ void SectionFile::map(std::uint64_t expected_bytes) {
   size_ = known ? static_cast<std::size_t>(status.st_size) : 0;
   if (size_ != expected_bytes || size_ < sizeof(FileHeader)) {
     ::close(descriptor);
-    damaged(path_, "has " + std::to_string(size_) + " bytes, the manifest says " + std::to_string(expected_bytes) +
+    damaged(path_, "has " + std::to_string(size_) + " bytes, expected " + std::to_string(expected_bytes) +
                        ": the file is truncated or not the one that was written");
   }
   void* const mapped = ::mmap(nullptr, size_, PROT_READ, MAP_SHARED, descriptor, 0);

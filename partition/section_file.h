@@ -41,6 +41,8 @@ class SectionFile {
   /// Maps the file and checks its header and table (not yet the contents of sections) against `expected`. Throws
   /// InputError that names the file and what is wrong: missing, truncated, another kind, another version, damaged.
   SectionFile(const std::string& path, std::string_view magic, const SectionFileFacts& expected);
+  /// The same for a file that stands alone, with no manifest that would know it: its header vouches for itself.
+  SectionFile(const std::string& path, std::string_view magic);
   SectionFile(SectionFile&&) noexcept;
   SectionFile& operator=(SectionFile&&) noexcept;
   SectionFile(const SectionFile&) = delete;
