@@ -160,6 +160,7 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   report.set("bytes_received", done.bytes_received);
   report.set("bytes_sent", done.bytes_sent);
   report.set("bytes_per_pair", bytes_per_pair);
+  report.set("row_uses", done.row_uses);
   report.set("remote_share", done.remote_share);
   report.set("wait_share", done.wait_share);
   report.set("walkers_sent", done.walkers_sent);

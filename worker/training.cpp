@@ -323,6 +323,7 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
           .rows_pushed = total(3),
           .bytes_received = total(4),
           .bytes_sent = total(5),
+          .row_uses = total(6),
           .remote_share = share(7, 6),
           .wait_share = share(losses + 7, losses + 8),
           .walkers_sent = total(8),

@@ -75,8 +75,9 @@ struct TrainingReport {
   std::uint64_t rows_pushed = 0;
   std::uint64_t bytes_received = 0;  ///< row and key bytes that came over sockets
   std::uint64_t bytes_sent = 0;
-  double remote_share = 0;  ///< of the rows that walks needed, those of other ranks
-  double wait_share = 0;    ///< of the training threads' time, that in which they had nothing to train
+  std::uint64_t row_uses = 0;  ///< rows that walks needed, each time; counted with several ranks only
+  double remote_share = 0;     ///< of those, rows of other ranks
+  double wait_share = 0;       ///< of the training threads' time, that in which they had nothing to train
   std::uint64_t walkers_sent = 0;
   std::uint64_t walker_bytes = 0;
   std::uint64_t batches = 0;           ///< of all ranks

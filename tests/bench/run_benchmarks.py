@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts quality. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts quality network traffic. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -18,6 +18,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+
+import rank_runs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = SOURCE / "build/release"
@@ -42,13 +44,18 @@ class Bench:
         self.commands = []
         self.out.mkdir(parents=True, exist_ok=True)
 
+    def note(self, text):
+        """Keeps the text of a command for the report, and says that it is being run."""
+        text = text.replace(str(SOURCE) + "/", "").replace(str(DATA), "$DATA")
+        if text not in self.commands:
+            self.commands.append(text)
+        print(f"$ {text}\n", end="", file=sys.stderr, flush=True)
+
     def run(self, *command):
         """Runs a command; returns (stdout, seconds, peak bytes). Its text is kept once for the report."""
         command = [str(word) for word in command]
-        text = shlex.join(command).replace(str(SOURCE) + "/", "").replace(str(DATA), "$DATA")
-        if text not in self.commands:
-            self.commands.append(text)
-        print("$", text, file=sys.stderr, flush=True)
+        text = shlex.join(command)
+        self.note(text)
         started = time.perf_counter()
         # A process of its own between us and the command: its children's peak is then this command's alone.
         probe = [sys.executable, "-c", PEAK_PROBE, *command]
@@ -291,7 +298,69 @@ def methods_quality(bench, seeds):
     return table(("graph", "method or baseline", "AUC, uniform negatives", "AUC, degree-matched negatives"), rows)
 
 
-PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "quality": quality}
+def network(bench):
+    """Hosts of one core each (network namespaces) with 1 Gbit/s between them against one host with one core."""
+    if reason := rank_runs.skip_reason(("ip", "tc", "mpirun", "unshare", "taskset")):
+        sys.exit(f"network: {reason}")
+    runs = rank_runs.RankRuns(bench, KNOTWORK, SOURCE, DATA)
+    variants = {"METIS": ("metis", ()), "METIS, not encrypted": ("metis", ("--encrypt", "never")), "hash": ("hash", ())}
+    rows = []
+    link = runs.link_rate()
+    for name in bench.options.graphs:
+        for hosts in bench.options.hosts:
+            if hosts > len(runs.cores):
+                rows.append((name, hosts, f"not run: {len(runs.cores)} cores here", *[""] * 7))
+                continue
+            alone, together, found = [], [], {label: [] for label in variants}
+            for seed in range(1, bench.rounds + 1):
+                alone += runs.alone(name, seed)
+                together.append(sum(job["pairs_per_second"] for job in runs.alone(name, seed, copies=hosts)))
+                for label, (method, options) in variants.items():
+                    found[label].append(runs.on_hosts(name, method, hosts, label.replace(",", ""), seed, options))
+            one = statistics.median(job["pairs_per_second"] for job in alone)
+            rows.append((name, hosts, "independent jobs", millions(statistics.median(together)),
+                         f"{statistics.median(together) / one:.2f}", *[""] * 5))
+            for label, jobs in found.items():
+                rate, wait, size, remote, walkers = (statistics.median(values) for values in zip(*(
+                    (job["pairs_per_second"], job["wait_share"], job["bytes_per_pair"], job["remote_share"],
+                     job["walker_bytes"] / job["pairs"]) for job in jobs)))
+                bars = judged(rate >= 0.85 * hosts * one and wait <= .05) if label == "METIS" else ""
+                rows.append((name, hosts, label, millions(rate), f"{rate / one:.2f}", f"{wait:.1%}", f"{size:.2f}", f"{walkers:.2f}",
+                             f"{remote:.1%}", bars))
+            rows.append((name, 1, "one host", millions(one), "1", *[""] * 5))
+    return f"A bare TCP connection between two hosts moves {link / 1e9:.2f} Gbit/s.\n\n" + table(
+        ("graph", "hosts", "parts", "pairs/s", "ratio", "wait", "row bytes a pair", "walker bytes a pair", "remote rows",
+         "ratio ≥ 0.85 hosts (1.7 of two), wait ≤ 5 %"), rows)
+
+
+def traffic(bench):
+    """Bytes of rows for each trained pair, four ranks: hash or METIS parts, without replicas and with; AUC beside one rank's."""
+    runs = rank_runs.RankRuns(bench, KNOTWORK, SOURCE, DATA)
+    variants = {"hash, no replicas": ("--partition-method", "hash", "--staleness", 0), "hash, replicas": ("--partition-method", "hash"),
+                "METIS, no replicas": ("--staleness", 0), "METIS, replicas": (),
+                "METIS, replicas, staleness 16": ("--staleness", 16), "METIS, replicas, bf16": ("--wire", "bf16")}
+    rows = []
+    for name in (graph for graph in bench.options.graphs if graph != "rmat"):
+        found = {}
+        for seed in range(1, bench.rounds + 1):
+            split = bench.out / f"{name}.split{seed}"
+            if not (split / "train.tsv").exists():
+                bench.knotwork("split", runs.graph(name), "-o", split, "--test", 0.5, "--seed", seed)
+            for label, ranks, options in [("one rank", 1, ()), *((label, 4, options) for label, options in variants.items())]:
+                vectors, job = runs.on_one_machine(split / "train.tsv", name, ranks, label, seed, options)
+                found.setdefault(label, []).append((bench.auc(vectors, split)["auc"], job["bytes_per_pair"], job["remote_share"]))
+                vectors.unlink()
+        means = {label: [statistics.mean(values) for values in zip(*jobs)] for label, jobs in found.items()}
+        most, one = means["hash, no replicas"][1], means["one rank"][0]
+        for label, (auc, size, remote) in means.items():
+            bar = judged(size * 20 <= most and auc >= one - .003) if label == "METIS, replicas" else ""
+            rows.append((name, label, f"{auc:.4f}", f"{size:.2f}", f"1/{most / size:.0f}" if size else "–", f"{remote:.0%}", bar))
+    return table(("graph, four ranks", "parts", "AUC", "bytes a pair", "of hash without replicas", "remote rows",
+                  "≤ 1/20, AUC within .003"), rows)
+
+
+PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "quality": quality,
+         "network": network, "traffic": traffic}
 
 
 def machine():
@@ -307,9 +376,15 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--f1-rounds", type=int, default=1, help="seeds whose whole graph is trained too, for F1 (skipgram)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--scale", type=int, help="network: R-MAT graph of 2^SCALE nodes (default: 20; quick: 12)")
+    parser.add_argument("--hosts", type=lambda text: [int(word) for word in text.split(",")], default=[2, 4],
+                        help="network: numbers of hosts (default: 2,4)")
+    parser.add_argument("--graphs", type=lambda text: text.split(","), default=["dblp", "packages", "rmat"],
+                        help="network, traffic: graphs (default: dblp,packages,rmat)")
     parser.add_argument("--out", type=Path, default=SOURCE / "out/bench")
     options = parser.parse_args()
     options.out = options.out.resolve()
+    options.scale = options.scale or (12 if options.quick else 20)
     unknown = [part for part in options.parts if part not in PARTS]
     if unknown:
         parser.error(f"unknown part {unknown[0]}; expected {' '.join(PARTS)}")
