@@ -4,6 +4,7 @@ port is blocked, a link is down, files differ. The doctor must name the culprit,
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 
@@ -38,6 +39,41 @@ class Training(HostsTest):
         self.assertGreater(self.figures("embed.json")["rows_pulled"], 0)
         self.knotwork("eval", "linkpred", "vectors.npy", "--split", "split", "--json", "eval.json")
         self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
+
+
+class Watching(HostsTest):
+    def test_each_host_serves_its_metrics_on_the_data_network(self):
+        self.write("ring.tsv", "".join(f"{i} {(i * 7 + 1) % 600}\n{i} {(i + 1) % 600}\n" for i in range(600)))
+        words = [BINARY, "embed", "ring.tsv", "-o", "out.npy", "--epochs", "1000000", "--dim", "16", "--threads", "1",
+                 "--metrics-port", "9400", "--log", "log.txt"]
+        said = []
+        job = threading.Thread(target=lambda: said.append(self.hosts.mpirun(words, self.folder, 60)))
+        job.start()
+        try:
+            pages = [self.page_of(number) for number in range(1, HOSTS + 1)]
+        finally:
+            self.kill_rank("h3")
+            job.join()
+        for rank, page in enumerate(pages):
+            # Hosts have a loopback interface each, so the port is the same.
+            self.assertIn(f"metrics of rank {rank} at http://{DATA}.{rank + 1}:9400/metrics", said[0].stderr)
+            self.assertIn(f'knotwork_ranks{{rank="{rank}"}} {HOSTS}\n', page)
+            self.assertTrue(page.endswith("# EOF\n"), page[-200:])
+        self.assertIn("metrics of rank 2 at", (self.folder / "log.txt").read_text())
+
+    def page_of(self, number):
+        """What host h1 gets from that host, once it serves."""
+        script = f"import urllib.request; print(urllib.request.urlopen('http://{DATA}.{number}:9400/metrics', timeout=5).read().decode(), end='')"
+        deadline = time.monotonic() + 40
+        while (result := self.hosts.run_on("h1", sys.executable, "-c", script)).returncode != 0:
+            self.assertLess(time.monotonic(), deadline, result.stderr)
+            time.sleep(0.3)
+        return result.stdout
+
+    def kill_rank(self, host):
+        for process in self.hosts.processes(host):
+            if os.path.basename(BINARY) == process.name:
+                os.kill(process.pid, signal.SIGKILL)
 
 
 class Cut(HostsTest):

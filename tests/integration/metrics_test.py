@@ -1,10 +1,16 @@
 """`--metrics-port` while a job runs: OpenMetrics that Prometheus' own strict parser reads, figures that rise, and an HTTP
 server that nothing a stranger sends can hurt. And one progress display for all ranks.
 """
+import fcntl
 import http.client
+import os
+import pty
 import re
+import select
 import socket
+import struct
 import subprocess
+import termios
 import time
 
 from binary import BINARY, BinaryTest, library, main
@@ -201,6 +207,24 @@ class Display(MetricsTest):
         self.assertRegex(lines[0], r"^training  \d+ %  00:1\d  \S+ left  [\d.]+ [kMG ]*pairs/s  remote [\d.]+ %  "
                                    r"[\d.]+ [kMG]?B/s  staleness \d+  loss \d\.\d{3}$")
         self.assertNotIn("\r", job.said())
+
+    def test_a_terminal_gets_a_bar_that_is_drawn_anew(self):
+        screen, terminal = pty.openpty()
+        self.addCleanup(os.close, screen)
+        fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))
+        process = subprocess.Popen([BINARY, "embed", "ring.tsv", "-o", "out.npy", "--epochs", "1000000", "--dim", "16"],
+                                   cwd=self.folder, stderr=terminal, stdout=subprocess.DEVNULL)
+        self.addCleanup(lambda: (process.kill(), process.wait()))
+        os.close(terminal)
+        shown = ""
+        deadline = time.monotonic() + 20
+        while shown.count("\rtraining  [") < 3:
+            self.assertLess(time.monotonic(), deadline, shown)
+            if select.select([screen], [], [], 1)[0]:
+                shown += os.read(screen, 65536).decode()
+        self.assertRegex(shown, r"\rtraining  \[[#.]{16}\]  \d+ %  .* left  [\d.]+ [kMG ]*pairs/s  loss \d\.\d{3}\x1b\[K")
+        for line in re.findall(r"\r(training.*?)\x1b", shown):
+            self.assertLess(len(line), 120)
 
 
 if __name__ == "__main__":

@@ -106,6 +106,10 @@ class NamespaceHosts:
         """Runs a command in a host's network."""
         subprocess.run(["ip", "netns", "exec", self.name(host), *words], check=True, timeout=20)
 
+    def run_on(self, host, *words):
+        """The same, whatever comes of it: returns the exit code and what was said."""
+        return subprocess.run(["ip", "netns", "exec", self.name(host), *words], capture_output=True, text=True, timeout=20)
+
     def limit_rate(self, rate):
         """Lets no host send or receive more than `rate` (tc's words: 1gbit) on the data network."""
         bucket = ["root", "tbf", "rate", rate, "burst", "256kb", "latency", "50ms"]
