@@ -25,7 +25,10 @@ void declare(ClusterOptions& options, OptionSet& set) {
   set.add("network", &options.network, "interface (eth0), address or network (10.0.0.0/8) for traffic between hosts");
   set.add("encrypt", &options.encrypt, "encrypt rows: between hosts (auto), within a host too, or never")
       .choices({"auto", "always", "never"});
-  set.add("transport", &options.transport, "how rows travel within a host").choices({"ipc", "tcp"});
+  set.add("transport", &options.transport,
+          "how rows travel within a host: not at all, all processes share memory (if all are on one host), Unix domain "
+          "sockets, or loopback")
+      .choices({"shared", "ipc", "tcp"});
   set.add("wire", &options.wire, "rows on the wire: bf16 takes half the bytes").choices({"float32", "bf16"});
   set.add("metrics-port", &options.metrics_port,
           "serve figures (OpenMetrics) at http://ADDRESS:PORT/metrics, the next process of a host at PORT + 1; 0: free "
@@ -66,7 +69,8 @@ void set_row_service(const ClusterOptions& options, worker::TrainingOptions& tra
   servers.encryption = options.encrypt == "always"  ? worker::Encryption::kAlways
                        : options.encrypt == "never" ? worker::Encryption::kNever
                                                     : worker::Encryption::kAuto;
-  servers.ipc = options.transport == "ipc";
+  servers.ipc = options.transport != "tcp";
+  training.shares_memory = options.transport == "shared";
   servers.row_format = options.wire == "bf16" ? ps::RowFormat::kBfloat16 : ps::RowFormat::kFloat32;
 }
 

@@ -20,11 +20,12 @@ struct ClusterOptions {
   std::string encrypt = "auto";
   /// "float32" or "bf16".
   std::string wire = "float32";
-  /// Within a host: "ipc" (Unix domain sockets) or "tcp" (loopback).
-  std::string transport = "ipc";
   /// Figures over HTTP at this port and the following ones, a port for each process of a host; 0: free ones; empty:
   /// none.
   std::optional<std::uint32_t> metrics_port;
+  /// Within a host: "shared" (in place in memory that processes share, if they are all on one host; else as "ipc"),
+  /// "ipc" (Unix domain sockets) or "tcp" (loopback).
+  std::string transport = "shared";
 };
 
 void declare(ClusterOptions& options, OptionSet& set);

@@ -161,6 +161,7 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   report.set("bytes_sent", done.bytes_sent);
   report.set("bytes_per_pair", bytes_per_pair);
   report.set("row_uses", done.row_uses);
+  report.set("shares_memory", done.shares_memory);
   report.set("remote_share", done.remote_share);
   report.set("wait_share", done.wait_share);
   report.set("walkers_sent", done.walkers_sent);
@@ -175,7 +176,9 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
       {"trained", human_count(static_cast<double>(done.pairs)) + " pairs in " + human_seconds(done.seconds)},
       {"rate", human_count(per_second(done.pairs)) + " pairs/s, " + human_count(per_second(done.words)) + " words/s"},
       {"loss", fixed(done.loss_first, 4) + " at the start, " + fixed(done.loss, 4) + " at the end"}};
-  if (session.communicator->size() > 1) {
+  if (done.shares_memory) {
+    lines.emplace_back("rows", "all in memory that the processes share");
+  } else if (session.communicator->size() > 1) {
     lines.emplace_back("rows", human_count(static_cast<double>(done.rows_pulled)) + " pulled, " +
                                    human_count(static_cast<double>(done.rows_pushed)) + " pushed, " +
                                    human_bytes(bytes) + " sent, " + fixed(bytes_per_pair, 2) + " B a pair");
@@ -249,12 +252,12 @@ void run(const EmbedOptions& options, Session& session) {
     names = std::move(opened->names);
     opened.reset();
   }
-  const worker::DistributedGraph graph = worker::scatter_graph(communicator, whole, names);
+  worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
+  set_row_service(*session.cluster, training);
+  const worker::DistributedGraph graph = worker::scatter_graph(communicator, whole, names, training.may_share_memory());
   whole.reset();
   cluster::require_memory(communicator, least_memory(options, graph.slice.row_count()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
-  worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
-  set_row_service(*session.cluster, training);
   worker::Trainer trainer(communicator, graph, training);
   std::optional<MetricsRegistry::Entry> watched;
   if (session.metrics != nullptr) {

@@ -43,16 +43,19 @@ float* map_floats(std::size_t size) {
 RowMemory::RowMemory(std::size_t size) : data_(size == 0 ? nullptr : map_floats(size)), size_(size) {}
 
 RowMemory::RowMemory(RowMemory&& other) noexcept
-    : data_(std::exchange(other.data_, nullptr)), size_(std::exchange(other.size_, 0)) {}
+    : data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)),
+      keeper_(std::move(other.keeper_)) {}
 
 RowMemory& RowMemory::operator=(RowMemory&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(size_, other.size_);
+  std::swap(keeper_, other.keeper_);
   return *this;
 }
 
 RowMemory::~RowMemory() {
-  if (data_ != nullptr) munmap(data_, mapped_bytes(size_));
+  if (data_ != nullptr && !keeper_) munmap(data_, mapped_bytes(size_));
 }
 
 }  // namespace knotwork::ps

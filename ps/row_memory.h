@@ -3,7 +3,9 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <span>
+#include <utility>
 
 namespace knotwork::ps {
 
@@ -14,6 +16,9 @@ class RowMemory {
   /// Maps `size` floats. Pages become real when they are first touched, on the NUMA node of the thread that does so.
   /// Throws std::bad_alloc.
   explicit RowMemory(std::size_t size);
+  /// Floats that lie elsewhere (memory that processes share), zeroed and 64-byte aligned; `keeper` keeps them alive.
+  RowMemory(std::span<float> floats, std::shared_ptr<const void> keeper)
+      : data_(floats.data()), size_(floats.size()), keeper_(std::move(keeper)) {}
   RowMemory(RowMemory&& other) noexcept;
   RowMemory& operator=(RowMemory&& other) noexcept;
   RowMemory(const RowMemory&) = delete;
@@ -27,6 +32,7 @@ class RowMemory {
  private:
   float* data_ = nullptr;
   std::size_t size_ = 0;
+  std::shared_ptr<const void> keeper_;  // null: this maps and unmaps the memory itself
 };
 
 }  // namespace knotwork::ps

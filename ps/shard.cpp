@@ -21,8 +21,12 @@ ServerIndex RowBounds::owner(RowIndex row) const {
 }
 
 TableIndex Shard::add_table(TableSpec spec, RowRange range) {
+  return add_table(std::make_unique<Table>(std::move(spec), range));
+}
+
+TableIndex Shard::add_table(std::unique_ptr<Table> table) {
   if (tables_.size() >= std::numeric_limits<TableIndex>::max()) throw std::invalid_argument("too many tables");
-  tables_.push_back(std::make_unique<Table>(std::move(spec), range));
+  tables_.push_back(std::move(table));
   return static_cast<TableIndex>(tables_.size() - 1);
 }
 

@@ -43,6 +43,8 @@ class Shard {
 
   /// Appends a table of zeros, whose index is the number of tables before. Throws as Table does.
   TableIndex add_table(TableSpec spec, RowRange range);
+  /// The same for a table that was made elsewhere.
+  TableIndex add_table(std::unique_ptr<Table> table);
 
   std::size_t table_count() const { return tables_.size(); }
   /// REQUIRES: index < table_count().

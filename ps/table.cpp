@@ -29,6 +29,11 @@ TableSpec checked(TableSpec spec, RowRange range) {
   return spec;
 }
 
+/// Checked first: a range that can't be has no size.
+RowMemory value_memory(const TableSpec& spec, RowRange range) {
+  return RowMemory(range.size() * Table::stride_of(checked(spec, range)));
+}
+
 // The three ways in which rows are touched while training threads may be writing them in place: see table.h. Not
 // inlined, so that the thread sanitizer's reports carry their names.
 
@@ -66,13 +71,25 @@ class Table::RowLock {
 };
 
 Table::Table(TableSpec spec, RowRange range)
+    : Table(spec, range, value_memory(spec, range),
+            RowMemory(range.size() * ps::state_width(spec.optimizer, spec.dim))) {}
+
+Table::Table(TableSpec spec, RowRange range, RowMemory values, RowMemory state)
     : spec_(checked(std::move(spec), range)),
       range_(range),
-      stride_((spec_.dim + kFloatsPerCacheLine - 1) / kFloatsPerCacheLine * kFloatsPerCacheLine),
+      stride_(stride_of(spec_)),
       state_width_(ps::state_width(spec_.optimizer, spec_.dim)),
-      values_(range.size() * stride_),
-      state_(range.size() * state_width_),
-      locks_(std::make_unique<std::atomic_flag[]>(kLockStripes)) {}
+      values_(std::move(values)),
+      state_(std::move(state)),
+      locks_(std::make_unique<std::atomic_flag[]>(kLockStripes)) {
+  if (values_.size() != range.size() * stride_ || state_.size() != range.size() * state_width_) {
+    throw std::invalid_argument("table '" + spec_.name + "': memory of another size than its rows");
+  }
+}
+
+std::size_t Table::stride_of(const TableSpec& spec) {
+  return (spec.dim + kFloatsPerCacheLine - 1) / kFloatsPerCacheLine * kFloatsPerCacheLine;
+}
 
 void Table::check(std::span<const RowIndex> rows, std::size_t floats, std::size_t width) const {
   if (floats != rows.size() * width) {

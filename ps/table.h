@@ -60,6 +60,12 @@ class Table {
   /// All rows and state are zero. Throws std::invalid_argument for a dim, a name or a range that can't be, and
   /// std::bad_alloc.
   Table(TableSpec spec, RowRange range);
+  /// The same in memory that lies elsewhere: range.size() * stride_of(spec) floats of values and range.size() *
+  /// state_width() floats of state. Throws std::invalid_argument also for memory of another size.
+  Table(TableSpec spec, RowRange range, RowMemory values, RowMemory state);
+
+  /// Floats from one row to the next in a table of `spec`.
+  static std::size_t stride_of(const TableSpec& spec);
 
   const TableSpec& spec() const { return spec_; }
   RowRange range() const { return range_; }

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "cluster/shared_memory.h"
 #include "partition/errors.h"
 #include "partition/huge_array.h"
 #include "partition/renumber.h"
@@ -104,6 +105,76 @@ Graph receive_slice(cluster::Communicator& communicator, const GraphSummary& sum
   return Graph(summary, parts, std::move(arrays));
 }
 
+/// What every rank must know before the arrays come.
+struct GraphShape {
+  GraphSummary summary;
+  PartBounds parts;
+};
+GraphShape broadcast_shape(cluster::Communicator& communicator, const std::optional<Graph>& whole) {
+  GraphHeader header{};
+  std::vector<GlobalNode> part_bounds;
+  if (communicator.is_root()) {
+    const GraphSummary& summary = whole->summary();
+    header = {summary.node_count, summary.arc_count, summary.directed, summary.weighted};
+    part_bounds.assign(whole->parts().bounds().begin(), whole->parts().bounds().end());
+  }
+  header = broadcast_array(communicator, std::span<const GraphHeader>(&header, 1)).front();
+  part_bounds = broadcast_array(communicator, std::span<const GlobalNode>(part_bounds));
+  return {.summary = {.node_count = header.node_count,
+                      .arc_count = header.arc_count,
+                      .directed = header.directed != 0,
+                      .weighted = header.weighted != 0},
+          .parts = PartBounds(std::move(part_bounds))};
+}
+
+/// Places arrays one after another in shared memory, each at a cache line, and fills them where `from` is given.
+class SharedArrays {
+ public:
+  explicit SharedArrays(std::span<std::byte> bytes) : bytes_(bytes) {}
+  template <typename T>
+  std::span<const T> place(std::size_t size, std::span<const T> from) {
+    auto* values = reinterpret_cast<T*>(bytes_.data() + next_);
+    next_ += bytes_of<T>(size);
+    if (!from.empty()) std::memcpy(values, from.data(), from.size_bytes());
+    return {values, size};
+  }
+  template <typename T>
+  static std::size_t bytes_of(std::size_t size) {
+    constexpr std::size_t kCacheLine = 64;
+    return (size * sizeof(T) + kCacheLine - 1) / kCacheLine * kCacheLine;
+  }
+
+ private:
+  std::span<std::byte> bytes_;
+  std::size_t next_ = 0;
+};
+
+/// Collective. The whole graph in memory that all ranks share; nothing, on all ranks, if they can't share any.
+std::optional<Graph> share_whole(cluster::Communicator& communicator, const std::optional<Graph>& whole,
+                                 const GraphSummary& summary, const PartBounds& parts) {
+  const std::size_t nodes = summary.node_count;
+  const std::size_t weights = summary.weighted ? summary.arc_count : 0;
+  const std::size_t ranks = parts.part_count() > 1 ? nodes : 0;
+  const std::size_t bytes = SharedArrays::bytes_of<ArcIndex>(nodes + 1) +
+                            SharedArrays::bytes_of<GlobalNode>(summary.arc_count) +
+                            SharedArrays::bytes_of<float>(weights) + SharedArrays::bytes_of<OriginalNode>(nodes) +
+                            SharedArrays::bytes_of<GlobalNode>(ranks);
+  std::optional<cluster::SharedMemory> memory = cluster::share_memory(communicator, bytes);
+  if (!memory) return std::nullopt;
+  const auto kept = std::make_shared<const cluster::SharedMemory>(std::move(*memory));
+  SharedArrays shared(kept->bytes());
+  const GraphArrays from = whole ? whole->arrays() : GraphArrays{};
+  GraphArrays arrays{.offsets = shared.place(nodes + 1, from.offsets),
+                     .targets = shared.place(summary.arc_count, from.targets),
+                     .weights = shared.place(weights, from.weights),
+                     .original = shared.place(nodes, from.original),
+                     .degree_rank = shared.place(ranks, from.degree_rank),
+                     .owner = kept};
+  if (communicator.is_root()) kept->settle(kept->bytes());
+  communicator.barrier();
+  return Graph(summary, parts, std::move(arrays));
+}
+
 }  // namespace
 
 PartRange parts_of_rank(Part part_count, int rank, int rank_count) {
@@ -127,22 +198,15 @@ std::vector<GlobalNode> rank_bounds(const PartBounds& parts, int rank_count) {
 }
 
 DistributedGraph scatter_graph(cluster::Communicator& communicator, const std::optional<Graph>& whole,
-                               const partition::NodeNames& names) {
-  GraphHeader header{};
-  std::vector<GlobalNode> part_bounds;
-  if (communicator.is_root()) {
-    const GraphSummary& summary = whole->summary();
-    header = {summary.node_count, summary.arc_count, summary.directed, summary.weighted};
-    part_bounds.assign(whole->parts().bounds().begin(), whole->parts().bounds().end());
-  }
-  header = broadcast_array(communicator, std::span<const GraphHeader>(&header, 1)).front();
-  part_bounds = broadcast_array(communicator, std::span<const GlobalNode>(part_bounds));
-  const PartBounds parts(std::move(part_bounds));
-  const GraphSummary summary{.node_count = header.node_count,
-                             .arc_count = header.arc_count,
-                             .directed = header.directed != 0,
-                             .weighted = header.weighted != 0};
+                               const partition::NodeNames& names, bool may_share) {
+  const auto [summary, parts] = broadcast_shape(communicator, whole);
   std::vector<GlobalNode> bounds = rank_bounds(parts, communicator.size());
+  if (may_share && communicator.size() > 1) {
+    if (std::optional<Graph> shared = share_whole(communicator, whole, summary, parts)) {
+      const PartRange own = parts_of_rank(parts.part_count(), communicator.rank(), communicator.size());
+      return {partition::slice_parts(*shared, own.first, own.last), std::move(bounds), names, std::move(shared)};
+    }
+  }
   if (communicator.rank() != 0) {
     const GlobalNode first = bounds[communicator.rank()];
     const GlobalNode last = bounds[communicator.rank() + 1];

@@ -19,6 +19,8 @@ struct DistributedGraph {
   std::vector<partition::GlobalNode> rank_bounds;
   /// All names, on rank 0 only.
   partition::NodeNames names;
+  /// All parts, if all ranks share memory: it lies there once, and the slice is a part of it.
+  std::optional<partition::Graph> whole = {};
 };
 
 /// The parts of a rank: contiguous, in rank order. Throws partition::InputError if there are more ranks than parts.
@@ -32,8 +34,9 @@ PartRange parts_of_rank(partition::Part part_count, int rank, int rank_count);
 std::vector<partition::GlobalNode> rank_bounds(const partition::PartBounds& parts, int rank_count);
 
 /// Collective: rank 0 holds the whole graph, already cut into at least as many parts as there are ranks, and sends each
-/// rank its slice through MPI, so that no shared disk is needed. Other ranks pass nothing.
+/// rank its slice through MPI, so that no shared disk is needed. Other ranks pass nothing. `may_share`: if all ranks
+/// can share memory (cluster/shared_memory.h) the graph is copied there instead, for all of them.
 DistributedGraph scatter_graph(cluster::Communicator& communicator, const std::optional<partition::Graph>& whole,
-                               const partition::NodeNames& names);
+                               const partition::NodeNames& names, bool may_share = false);
 
 }  // namespace knotwork::worker

@@ -34,7 +34,7 @@ void train_chunk(const Graph& graph, const WalkEngine& engine, const LocalTables
   std::vector<WalkStart> starts;
   std::vector<WalkKey> keys;
   for (std::uint64_t i = first; i < last; ++i) {
-    const partition::GlobalNode node = order.at(static_cast<partition::GlobalNode>(i));
+    const partition::GlobalNode node = graph.first_node() + order.at(static_cast<partition::GlobalNode>(i));
     starts.push_back({node, walk});
     keys.push_back({graph.original(node), walk});
   }
@@ -96,16 +96,17 @@ void train_walks_locally(const Graph& graph, const WalkEngine& engine, const Loc
   });
 }
 
-void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t star_count, const LocalTables& tables,
-                         const TrainingOptions& options, const embeddings::SkipGramOptions& skipgram,
-                         TrainingClock& clock, const ProgressCallback& progress) {
+void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t first_star, std::uint64_t star_count,
+                         const LocalTables& tables, const TrainingOptions& options,
+                         const embeddings::SkipGramOptions& skipgram, TrainingClock& clock,
+                         const ProgressCallback& progress) {
   std::atomic<std::uint64_t> next{0};
   run_training_threads(options.threads, clock, progress, [&](unsigned) {
     embeddings::LineTrainer trainer(skipgram);
     for (std::uint64_t first = next.fetch_add(kStarsPerChunk); first < star_count;
          first = next.fetch_add(kStarsPerChunk)) {
       const std::uint64_t count = std::min(kStarsPerChunk, star_count - first);
-      embeddings::train_stars(trainer, stars, first, count, tables, clock.learning_rate());
+      embeddings::train_stars(trainer, stars, first_star + first, count, tables, clock.learning_rate());
       clock.add(count, trainer.take_counters());
     }
   });

@@ -37,6 +37,8 @@ struct Block {
   ps::TableIndex outputs;
   ps::TableIndex clocks;
   SkipGramOptions options;
+  DenseRows input_rows;  // all that this rank reaches in place
+  DenseRows output_rows;
 };
 
 }  // namespace
@@ -46,14 +48,20 @@ struct Trainer::State {
       : communicator(communicator_in),
         graph(graph_in),
         options(std::move(options_in)),
-        negatives(embeddings::node_masses(graph.slice, 0.75, options.walk.weighted), graph.slice.first_node()) {}
+        shares_rows(graph.whole && options.may_share_memory()),
+        negatives(embeddings::node_masses(reach(), 0.75, options.walk.weighted), reach().first_node()) {}
 
   bool alone() const { return communicator.size() == 1; }
+  /// Whether every row of the job can be touched in place.
+  bool has_all_rows() const { return alone() || shares_rows; }
+  /// What this rank can walk on without asking others.
+  const Graph& reach() const { return has_all_rows() && graph.whole ? *graph.whole : graph.slice; }
 
   cluster::Communicator& communicator;
   const DistributedGraph& graph;
   TrainingOptions options;
-  NegativeSampler negatives;
+  bool shares_rows;
+  NegativeSampler negatives;  // over reach()
   ps::Shard shard;
   std::vector<Block> blocks;
   std::optional<RowServers> servers;
@@ -66,14 +74,17 @@ struct Trainer::State {
 
   void add_blocks();
   void add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table);
+  std::pair<ps::TableIndex, DenseRows> add_table(const std::string& name, const SkipGramOptions& skipgram);
   void connect();
   DistributedJob job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
   void count(const DistributedCosts& more);
   void train_walks(TrainingClock& clock, const ProgressCallback& progress);
   void train_stars(TrainingClock& clock, const ProgressCallback& progress);
   LocalTables local_tables(const Block& block, std::span<const float> keep);
+  void pull_rows(const Block& block, std::span<const ps::RowIndex> rows, std::span<float> values);
   std::vector<float> keep_probabilities() const;
   std::uint64_t stars_of_job() const;
+  std::uint64_t stars_of_rank() const;
   std::uint64_t work_of_rank() const;
   TrainingClock& start_clock(embeddings::LearningRate learning_rate);
   RankFigures figures() const;
@@ -132,15 +143,24 @@ void check(const TrainingOptions& options, const Graph& slice) {
 
 }  // namespace
 
+std::pair<ps::TableIndex, DenseRows> Trainer::State::add_table(const std::string& name,
+                                                               const SkipGramOptions& skipgram) {
+  if (shares_rows) {
+    auto table = add_shared_node_table(shard, communicator, graph.slice, name, skipgram.dim, skipgram.optimizer);
+    if (!table) throw cluster::ClusterError("the system has no more memory that processes can share");
+    table->memory->settle(std::as_writable_bytes(table->own));
+    return {table->index, table->rows};
+  }
+  const ps::TableIndex index = add_node_table(shard, graph.slice, name, skipgram.dim, skipgram.optimizer);
+  return {index, local_rows(shard.table(index))};
+}
+
 void Trainer::State::add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table) {
-  const auto add = [&](const std::string& role) {
-    return add_node_table(shard, graph.slice, name + role, skipgram.dim, skipgram.optimizer);
-  };
-  const ps::TableIndex inputs = add(".input");
-  const ps::TableIndex outputs = one_table ? inputs : add(".output");
+  const auto [inputs, input_rows] = add_table(name + ".input", skipgram);
+  const auto [outputs, output_rows] = one_table ? std::pair(inputs, input_rows) : add_table(name + ".output", skipgram);
   const ps::TableIndex clocks = add_clock_table(shard, name + ".clocks", communicator.rank(), communicator.size());
   options.servers.exact_tables.push_back(clocks);
-  blocks.push_back({inputs, outputs, clocks, skipgram});
+  blocks.push_back({inputs, outputs, clocks, skipgram, input_rows, output_rows});
   embeddings::initialise_rows(local_rows(shard.table(inputs)), graph.slice.arrays().original, options.seed);
 }
 
@@ -162,10 +182,7 @@ void Trainer::State::connect() {
 }
 
 LocalTables Trainer::State::local_tables(const Block& block, std::span<const float> keep) {
-  return {.inputs = local_rows(shard.table(block.inputs)),
-          .outputs = local_rows(shard.table(block.outputs)),
-          .negatives = &negatives,
-          .keep = keep};
+  return {.inputs = block.input_rows, .outputs = block.output_rows, .negatives = &negatives, .keep = keep};
 }
 
 DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, const ProgressCallback& progress) {
@@ -212,18 +229,26 @@ std::uint64_t Trainer::State::stars_of_job() const {
   return std::max<std::uint64_t>(1, edges * options.epochs / options.skipgram.window);
 }
 
+/// Collective. Each rank draws stars around its own nodes, in proportion to their strength.
+std::uint64_t Trainer::State::stars_of_rank() const {
+  double own = 0;
+  for (const double strength : embeddings::node_masses(graph.slice, 1.0, options.walk.weighted)) own += strength;
+  const double share = own / communicator.allreduce(own, cluster::Reduction::kSum);
+  return static_cast<std::uint64_t>(static_cast<double>(stars_of_job()) * share);
+}
+
+/// Collective. As the clock counts it.
 std::uint64_t Trainer::State::work_of_rank() const {
-  if (options.model == Model::kWalks) {
-    return std::uint64_t{graph.slice.row_count()} * options.epochs * options.walks_per_node;
-  }
-  return stars_of_job() * blocks.size() / communicator.size();
+  if (options.model == Model::kLine) return stars_of_rank() * blocks.size();
+  return std::uint64_t{graph.slice.row_count()} * options.epochs * options.walks_per_node;
 }
 
 void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& progress) {
-  const embeddings::WalkEngine engine(graph.slice, options.walk);
+  const embeddings::WalkEngine engine(reach(), options.walk);
   const std::vector<float> keep = keep_probabilities();
   const Block& block = blocks.front();
-  if (alone()) {
+  if (has_all_rows()) {
+    communicator.barrier();  // All rows are initialised.
     train_walks_locally(graph.slice, engine, local_tables(block, keep), options, clock, progress);
     return;
   }
@@ -232,23 +257,23 @@ void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& p
 
 void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& progress) {
   const embeddings::StarSampler stars(graph.slice, options.walk.weighted);
+  const std::uint64_t own_stars = stars_of_rank();
+  const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
   for (const Block& block : blocks) {
-    if (alone()) {
-      train_stars_locally(stars, stars_of_job(), local_tables(block, {}), options, block.options, clock, progress);
-      continue;
+    if (has_all_rows()) {
+      communicator.barrier();  // All rows are initialised.
+      train_stars_locally(stars, first_star, own_stars, local_tables(block, {}), options, block.options, clock,
+                          progress);
+    } else {
+      count(train_stars_across_ranks(job(block, clock, progress), stars, block.options, first_star, own_stars));
     }
-    // Each rank draws stars around its own nodes, in proportion to their strength.
-    const double share =
-        stars.total_strength() / communicator.allreduce(stars.total_strength(), cluster::Reduction::kSum);
-    const auto own_stars = static_cast<std::uint64_t>(static_cast<double>(stars_of_job()) * share);
-    const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
-    count(train_stars_across_ranks(job(block, clock, progress), stars, block.options, first_star, own_stars));
   }
 }
 
 TrainingClock& Trainer::State::start_clock(embeddings::LearningRate learning_rate) {
+  const std::uint64_t work = work_of_rank();  // collective: not under a lock that figures() takes
   const std::scoped_lock lock(clock_mutex);
-  running_clock = std::make_unique<TrainingClock>(work_of_rank(), learning_rate);
+  running_clock = std::make_unique<TrainingClock>(work, learning_rate);
   trained_seconds.reset();
   return *running_clock;
 }
@@ -331,7 +356,17 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
           .batches = total(losses + 4),
           .replicas = total(losses + 5),
           .replicas_evicted = total(losses + 6),
-          .staleness_max = staleness_max};
+          .staleness_max = staleness_max,
+          .shares_memory = shares_rows};
+}
+
+/// `values`: rows.size() * dim floats.
+void Trainer::State::pull_rows(const Block& block, std::span<const ps::RowIndex> rows, std::span<float> values) {
+  if (!has_all_rows()) return client->pull(block.inputs, rows, values);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t dim = block.options.dim;
+    std::copy_n(block.input_rows.row(static_cast<GlobalNode>(rows[i])), dim, values.data() + i * dim);
+  }
 }
 
 /// On rank 0, the global node of every original node; empty elsewhere.
@@ -429,7 +464,7 @@ void Trainer::export_rows(embeddings::EmbeddingWriter* writer) {
     for (const Block& block : state_->blocks) {
       const std::size_t width = block.options.dim;
       block_values.resize(count * width);
-      state_->client->pull(block.inputs, rows, block_values);
+      state_->pull_rows(block, rows, block_values);
       for (std::size_t i = 0; i < count; ++i) {
         std::copy_n(block_values.data() + i * width, width, values.data() + i * columns + column);
       }

@@ -1,8 +1,9 @@
 // Training node embeddings by skip-gram with negative sampling, on one rank or on many.
 //
 // One rank: every row is local, no socket is opened; threads take chunks of start nodes, make their walks and train
-// them at once, Hogwild style. Several ranks: walkers travel by MPI, and rows of other ranks come from their parameter
-// servers ahead of training. The walk is the prefetch list.
+// them at once, Hogwild style. Several ranks of one host that share memory do the same, on one table. Several hosts:
+// walkers travel by MPI, and rows of other ranks come from their parameter servers ahead of training. The walk is the
+// prefetch list.
 #pragma once
 
 #include <cstdint>
@@ -38,6 +39,10 @@ struct TrainingOptions {
   std::uint32_t epochs = 1;
   /// Training threads of each rank; 0: one a core of this process' share.
   unsigned threads = 0;
+  /// Several ranks only: if all of them share memory (DistributedGraph::whole), every rank touches all rows in place
+  /// and nothing of what follows is needed. With ssp and bsp rows travel all the same, since batches have a meaning
+  /// there.
+  bool shares_memory = true;
   /// Several ranks only: walks in a batch of each rank.
   std::uint32_t batch_walks = 256;
   /// Several ranks only: how old rows of other ranks may be, in batches.
@@ -49,6 +54,9 @@ struct TrainingOptions {
   /// Several ranks only: how rows travel between them.
   RowServerOptions servers;
   std::uint64_t seed = 1;
+
+  /// Whether ranks may touch each other's rows in place.
+  bool may_share_memory() const { return shares_memory && !consistency.bounded; }
 };
 
 /// What a progress display shows; sums over all threads of this rank.
@@ -84,6 +92,7 @@ struct TrainingReport {
   std::uint64_t replicas = 0;          ///< held at the end
   std::uint64_t replicas_evicted = 0;  ///< that had to go for others
   std::uint64_t staleness_max = 0;     ///< batches: age of the oldest replica that any batch used
+  bool shares_memory = false;  ///< all ranks touched all rows in place
 };
 
 /// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.

@@ -159,7 +159,9 @@ class RankRuns:
         tag = f"traffic.auc.{name}.{label}.{ranks}.{seed}".replace(" ", "-").replace(",", "")
         words = self.embed(graph, name, tag, "--seed", seed, *options)
         if ranks > 1:
-            words = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *words]
+            # Rows travel, as between hosts.
+            words = ["mpirun", "--allow-run-as-root", "--oversubscribe", "--bind-to", "none", "-n", str(ranks), *words,
+                     "--transport", "ipc"]
         self.bench.run(*words)
         method = dict(zip(options, options[1:])).get("--partition-method", "metis") if ranks > 1 else "none"
         return self.out / f"{tag}.npy", self.keep(tag, part="traffic", graph=name, method=method, hosts=1, own_core=False)

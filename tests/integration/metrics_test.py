@@ -67,7 +67,7 @@ class MetricsTest(BinaryTest):
 
 class Pages(MetricsTest):
     def test_two_ranks_show_how_they_fare(self):
-        _, places = self.start(2, "--metrics-port", 0)
+        _, places = self.start(2, "--metrics-port", 0, "--transport", "ipc")
         self.assertEqual(["127.0.0.1"] * 2, [address for address, _ in places])
         self.wait_for_training(places)
         time.sleep(1.5)  # until heartbeats have carried figures
@@ -121,7 +121,7 @@ class Pages(MetricsTest):
 
 class Strangers(MetricsTest):
     def test_requests_of_all_kinds_leave_the_job_alone(self):
-        job, places = self.start(2, "--metrics-port", 0)
+        job, places = self.start(2, "--metrics-port", 0, "--transport", "ipc")
         place = places[1]
         self.wait_for_training(places)
         before = self.values(place)["knotwork_pairs_total", ()]
@@ -200,7 +200,7 @@ class Strangers(MetricsTest):
 
 class Display(MetricsTest):
     def test_rank_0_shows_the_progress_of_all(self):
-        job, _ = self.start(2, "--metrics-port", 0)
+        job, _ = self.start(2, "--metrics-port", 0, "--transport", "ipc")
         job.wait_until_it_says("left", 40)  # plain lines come every ten seconds
         lines = [line for line in job.said().splitlines() if line.startswith("training ")]
         self.assertEqual(1, len(lines), lines)

@@ -15,9 +15,18 @@ namespace {
 
 using partition::Graph;
 
-DistributedGraph scattered(const Graph& parted) {
+DistributedGraph scattered(const Graph& parted, bool may_share = false) {
   return scatter_graph(world(), world().rank() == 0 ? std::optional<Graph>(parted) : std::nullopt,
-                       partition::NodeNames());
+                       partition::NodeNames(), may_share);
+}
+
+/// All rows that `slice` holds, against the whole graph's.
+void expect_same_rows(const Graph& slice, const Graph& whole) {
+  for (auto node = slice.first_node(); node < slice.last_node(); ++node) {
+    EXPECT_TRUE(std::ranges::equal(slice.neighbours(node), whole.neighbours(node)));
+    EXPECT_EQ(slice.original(node), whole.original(node));
+    EXPECT_EQ(slice.degree_rank(node), whole.degree_rank(node));
+  }
 }
 
 TEST(PartsOfRankTest, shares_parts_out_in_order) {
@@ -32,15 +41,15 @@ TEST(PartsOfRankTest, refuses_more_ranks_than_parts) {
 
 TEST(ScatterGraphTest, every_rank_gets_its_slice) {
   const Graph parted = cut(block_graph(3, 40, 3, 2), 4);
-  const DistributedGraph graph = scattered(parted);
-  const PartRange own = parts_of_rank(4, world().rank(), world().size());
-  EXPECT_EQ(graph.slice.first_node(), parted.parts().first(own.first));
-  EXPECT_EQ(graph.slice.last_node(), parted.parts().last(own.last - 1));
-  EXPECT_EQ(graph.slice.summary().arc_count, parted.summary().arc_count);
-  for (auto node = graph.slice.first_node(); node < graph.slice.last_node(); ++node) {
-    EXPECT_TRUE(std::ranges::equal(graph.slice.neighbours(node), parted.neighbours(node)));
-    EXPECT_EQ(graph.slice.original(node), parted.original(node));
-    EXPECT_EQ(graph.slice.degree_rank(node), parted.degree_rank(node));
+  for (const bool may_share : {false, true}) {
+    const DistributedGraph graph = scattered(parted, may_share);
+    EXPECT_EQ(graph.whole.has_value(), may_share && world().size() > 1);
+    if (graph.whole) expect_same_rows(*graph.whole, parted);
+    const PartRange own = parts_of_rank(4, world().rank(), world().size());
+    EXPECT_EQ(graph.slice.first_node(), parted.parts().first(own.first));
+    EXPECT_EQ(graph.slice.last_node(), parted.parts().last(own.last - 1));
+    EXPECT_EQ(graph.slice.summary().arc_count, parted.summary().arc_count);
+    expect_same_rows(graph.slice, parted);
   }
 }
 

@@ -77,7 +77,7 @@ TEST_P(RowServersTest, ASilentServerIsNamedByItsRank) {
   const auto rank = static_cast<std::uint64_t>(world().rank());
   shard.add_table({.name = "rows", .row_count = static_cast<std::uint64_t>(world().size()), .dim = 1},
                   {rank, rank + 1});
-  RowServers servers(world(), shard, {.timeout_ms = 400, .encryption = GetParam().encryption, .ipc = GetParam().ipc});
+  RowServers servers(world(), shard, {.timeout_ms = 1500, .encryption = GetParam().encryption, .ipc = GetParam().ipc});
   auto client = servers.connect();
   world().barrier();
   if (rank == 0) const_cast<ps::Server*>(servers.own())->stop();

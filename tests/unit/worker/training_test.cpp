@@ -44,8 +44,9 @@ Trained train(const TrainingOptions& options) {
   cluster::Communicator& communicator = world();
   const Graph whole = block_graph(kBlocks, kBlockSize, 8, 1);
   const Graph parted = communicator.size() == 1 ? whole : cut(whole, static_cast<partition::Part>(communicator.size()));
-  const DistributedGraph graph = scatter_graph(
-      communicator, communicator.rank() == 0 ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames());
+  const DistributedGraph graph =
+      scatter_graph(communicator, communicator.rank() == 0 ? std::optional<Graph>(parted) : std::nullopt,
+                    partition::NodeNames(), options.may_share_memory());
   Trainer trainer(communicator, graph, options);
   Trained trained{.report = trainer.train({}), .dim = trainer.dim()};
   std::unique_ptr<RowCollector> writer;
@@ -83,7 +84,8 @@ double separation(const Trained& trained) {
 }
 
 TrainingOptions small_options() {
-  TrainingOptions options{.walks_per_node = 40, .threads = 1, .batch_walks = 32};
+  // Rows travel, as between hosts.
+  TrainingOptions options{.walks_per_node = 40, .threads = 1, .shares_memory = false, .batch_walks = 32};
   options.walk.length = 40;
   options.skipgram = {.dim = 20, .window = 5};
   options.skipgram.loss_interval = 4;
@@ -140,6 +142,23 @@ TEST(TrainingTest, line_of_each_order) {
     options.skipgram.learning_rate = 0.1F;
     expect_learnt(options);
   }
+}
+
+TEST(TrainingTest, ranks_that_share_memory_touch_all_rows_in_place) {
+  TrainingOptions options = small_options();
+  options.shares_memory = true;
+  const Trained trained = train(options);
+  EXPECT_EQ(trained.report.shares_memory, world().size() > 1);
+  EXPECT_EQ(trained.report.rows_pulled + trained.report.rows_pushed + trained.report.walkers_sent, 0U);
+  EXPECT_EQ(trained.report.words, std::uint64_t{kBlocks} * kBlockSize * 40 * 40);
+  expect_learnt(options);
+  options.skipgram.optimizer = embeddings::Optimizer::kAdagrad;
+  options.skipgram.learning_rate = 0.1F;
+  expect_learnt(options);
+  options.model = Model::kLine;
+  expect_learnt(options);
+  options.consistency = parse_consistency("ssp:2", {});
+  EXPECT_FALSE(train(options).report.shares_memory) << "batches have no meaning there";
 }
 
 TEST(TrainingTest, every_consistency_learns) {
