@@ -92,7 +92,7 @@ struct TrainingReport {
   std::uint64_t replicas = 0;          ///< held at the end
   std::uint64_t replicas_evicted = 0;  ///< that had to go for others
   std::uint64_t staleness_max = 0;     ///< batches: age of the oldest replica that any batch used
-  bool shares_memory = false;  ///< all ranks touched all rows in place
+  bool shares_memory = false;          ///< all ranks touched all rows in place
 };
 
 /// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.
