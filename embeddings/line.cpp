@@ -44,6 +44,18 @@ const SkipGramOptions& checked(const SkipGramOptions& options) {
 
 }  // namespace
 
+std::array<std::uint32_t, 2> star_centre_words(std::uint64_t seed, std::uint64_t star) {
+  const RandomBlock block = star_block(seed, RandomPurpose::kEdgeSample, star, 0);
+  return {block[0], block[1]};
+}
+
+void star_negative_words(std::uint64_t seed, std::uint64_t star, std::span<std::uint32_t> words) {
+  for (std::uint32_t i = 0; i < words.size(); i += 4) {
+    const RandomBlock block = star_block(seed, RandomPurpose::kNegative, star, i / 4);
+    std::copy(block.begin(), block.end(), words.begin() + i);
+  }
+}
+
 StarSampler::StarSampler(partition::Graph graph, bool weighted) : graph_(std::move(graph)) {
   if (weighted && !graph_.summary().weighted) {
     throw partition::InputError("weighted sampling of edges was asked for, but the graph has no weights");
@@ -63,15 +75,20 @@ std::uint32_t StarSampler::draw_arc(GlobalNode centre, std::uint32_t bits) const
 }
 
 GlobalNode StarSampler::draw(std::uint64_t seed, std::uint64_t star, std::span<GlobalNode> neighbours) const {
-  const RandomBlock head = star_block(seed, RandomPurpose::kEdgeSample, star, 0);
-  const GlobalNode centre = centres_.sample(head[0], head[1]);
+  const auto [slot_bits, coin] = star_centre_words(seed, star);
+  const GlobalNode centre = centres_.sample(slot_bits, coin);
+  draw_neighbours(seed, star, centre, neighbours);
+  return centre;
+}
+
+void StarSampler::draw_neighbours(std::uint64_t seed, std::uint64_t star, GlobalNode centre,
+                                  std::span<GlobalNode> neighbours) const {
   const std::span<const GlobalNode> list = graph_.neighbours(centre);
   RandomBlock block{};
   for (std::uint32_t i = 0; i < neighbours.size(); ++i) {
     if (i % 4 == 0) block = star_block(seed, RandomPurpose::kEdgeSample, star, 1 + i / 4);
     neighbours[i] = list[draw_arc(centre, block[i % 4])];
   }
-  return centre;
 }
 
 LineTrainer::LineTrainer(const SkipGramOptions& options)
@@ -90,6 +107,11 @@ TrainingCounters LineTrainer::take_counters() {
   return std::exchange(counters_, {});
 }
 
+void LineTrainer::count_from(std::uint64_t stars_before) {
+  if (options_.loss_interval == 0) return;
+  stars_to_loss_ = options_.loss_interval - static_cast<std::uint32_t>(stars_before % options_.loss_interval);
+}
+
 void LineTrainer::begin_star(std::span<const RowPointer> contexts, RowPointer centre, std::uint64_t star) {
   for (std::size_t i = 0; i < contexts.size(); ++i) {
     contexts_[i] = contexts[i].values;
@@ -97,10 +119,7 @@ void LineTrainer::begin_star(std::span<const RowPointer> contexts, RowPointer ce
   }
   targets_[0] = centre.values;
   if (adagrad_) target_accumulators_[0] = centre.accumulator;
-  for (std::uint32_t i = 0; i < bits_.size(); i += 4) {
-    const RandomBlock block = star_block(options_.seed, RandomPurpose::kNegative, star, i / 4);
-    std::copy(block.begin(), block.end(), bits_.begin() + i);
-  }
+  star_negative_words(options_.seed, star, bits_);
 }
 
 void LineTrainer::step(std::size_t context_count, float learning_rate) {

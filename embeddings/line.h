@@ -9,6 +9,7 @@
 // Directed graphs: second order models u -> v, so lists must hold the arcs that end in v: pass the transposed graph.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -25,6 +26,12 @@ enum class LineOrder : std::uint8_t {
   kBoth,    ///< each trained alone with half of the columns, set side by side by the caller
 };
 
+/// The two random words that choose a star's centre.
+std::array<std::uint32_t, 2> star_centre_words(std::uint64_t seed, std::uint64_t star);
+
+/// The random words of a star's negatives: words 2k and 2k + 1 choose negative k. REQUIRES a multiple of four words.
+void star_negative_words(std::uint64_t seed, std::uint64_t star, std::span<std::uint32_t> words);
+
 /// Draws stars from a slice of a graph. Immutable after construction: any number of threads may draw.
 class StarSampler {
  public:
@@ -36,6 +43,11 @@ class StarSampler {
   /// repetitions where the draw repeats, and returns the centre. Ranks that draw from different slices give each other
   /// disjoint star numbers. Neighbours may be nodes that the slice does not hold.
   GlobalNode draw(std::uint64_t seed, std::uint64_t star, std::span<GlobalNode> neighbours) const;
+
+  /// The same with a centre drawn elsewhere, by star_centre_words: neighbours are functions of (seed, star, centre),
+  /// whatever the slice. REQUIRES a centre with arcs that the slice holds.
+  void draw_neighbours(std::uint64_t seed, std::uint64_t star, GlobalNode centre,
+                       std::span<GlobalNode> neighbours) const;
 
   /// Sum of the strengths of the slice's nodes: each rank's share of the stars is in proportion to it.
   double total_strength() const { return centres_.total_mass(); }
@@ -72,6 +84,9 @@ class LineTrainer {
     }
     step(contexts.size(), learning_rate);
   }
+
+  /// As SkipGramTrainer::count_from, in stars.
+  void count_from(std::uint64_t stars_before);
 
   const SkipGramOptions& options() const { return options_; }
   /// `words` counts stars, `pairs` edges.

@@ -56,6 +56,13 @@ TrainingCounters& TrainingCounters::operator+=(const TrainingCounters& other) {
   return *this;
 }
 
+void negative_words(std::uint64_t seed, WalkKey key, std::uint32_t draw, std::span<std::uint32_t> words) {
+  for (std::uint32_t i = 0; i < words.size(); i += 4) {
+    const RandomBlock block = random_block(seed, RandomPurpose::kNegative, key.start, key.walk, draw, i / 4);
+    std::copy(block.begin(), block.end(), words.begin() + i);
+  }
+}
+
 SkipGramTrainer::SkipGramTrainer(const SkipGramOptions& options)
     : options_(checked(options)),
       adagrad_(options.optimizer == Optimizer::kAdagrad),
@@ -89,11 +96,9 @@ void SkipGramTrainer::begin_stretch(const WalkRows& rows, const WalkStretch& str
   prefetch_row(rows.outputs[centre]);
 }
 
-void SkipGramTrainer::draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const {
-  for (std::uint32_t i = 0; i < bits.size(); i += 4) {
-    const RandomBlock block = random_block(options_.seed, RandomPurpose::kNegative, key.start, key.walk, draw, i / 4);
-    std::copy(block.begin(), block.end(), bits.begin() + i);
-  }
+void SkipGramTrainer::count_from(std::uint64_t windows_before) {
+  if (options_.loss_interval == 0) return;
+  windows_to_loss_ = options_.loss_interval - static_cast<std::uint32_t>(windows_before % options_.loss_interval);
 }
 
 void SkipGramTrainer::prefetch_row(const float* row) const {

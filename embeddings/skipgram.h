@@ -73,6 +73,10 @@ struct WalkKey {
   std::uint32_t walk;
 };
 
+/// The random words of a walk's negatives: words 2k and 2k + 1 choose negative k of windows draw * windows_per_draw on.
+/// REQUIRES a multiple of four words.
+void negative_words(std::uint64_t seed, WalkKey key, std::uint32_t draw, std::span<std::uint32_t> words);
+
 /// The rows of a walk's positions, after subsampling: element i belongs to position i. A node has one address per
 /// table during a walk. Accumulators: AdaGrad only, else empty.
 struct WalkRows {
@@ -172,6 +176,10 @@ class SkipGramTrainer {
     }
   }
 
+  /// Says how many windows of all the work come before the next one: which windows the loss is taken from is then a
+  /// function of the work, whoever does it.
+  void count_from(std::uint64_t windows_before);
+
   const SkipGramOptions& options() const { return options_; }
   const TrainingCounters& counters() const { return counters_; }
   /// Returns the counters and starts anew.
@@ -186,7 +194,6 @@ class SkipGramTrainer {
   };
 
   void begin_stretch(const WalkRows& rows, const WalkStretch& stretch, WalkKey key);
-  void draw_words(WalkKey key, std::uint32_t draw, std::vector<std::uint32_t>& bits) const;
   void train_window(const WalkRows& rows, std::uint32_t position, float learning_rate);
   void step(const WindowRows& window, float learning_rate, WindowLoss* loss);
   void prefetch_row(const float* row) const;
@@ -195,7 +202,7 @@ class SkipGramTrainer {
   template <NegativeSource Negatives>
   void draw_bits(WalkKey key, std::uint32_t draw, const Negatives& negatives) {
     std::vector<std::uint32_t>& bits = planned(draw).bits;
-    draw_words(key, draw, bits);
+    negative_words(options_.seed, key, draw, bits);
     for (std::uint32_t k = 0; k < options_.negatives; ++k) negatives.prefetch(bits[2 * k]);
   }
 

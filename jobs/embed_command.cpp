@@ -53,6 +53,23 @@ void declare_training(EmbedOptions& options, OptionSet& set) {
       .choices({"1", "2", "both"});
 }
 
+/// What would be without effect beside --deterministic is refused.
+void check_deterministic(const EmbedOptions& options, const OptionSet& set) {
+  if (!options.deterministic) return;
+  if (set.was_given("consistency") && options.consistency != "bsp")
+    throw InputError("deterministic training is bsp, found consistency " + options.consistency +
+                     "; leave one of the two out");
+  for (const char* name : {"staleness", "replica-memory"}) {
+    if (set.was_given(name))
+      throw InputError(std::string("deterministic training keeps no replicas, found ") + name +
+                       "; leave one of the two out");
+  }
+  const Option* wire = set.find("wire");
+  if (wire != nullptr && option_text(option_value(*wire)) != "float32")
+    throw InputError("deterministic training needs exact rows, found wire " + option_text(option_value(*wire)) +
+                     "; expected float32");
+}
+
 void resolve(EmbedOptions& options, const OptionSet& set) {
   if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
   if (options.min_learning_rate > *options.learning_rate)
@@ -62,6 +79,7 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
     throw InputError("p and q need --method node2vec, found " + options.method);
   if (options.method == "line" && options.order == "both" && options.dim % 2 != 0)
     throw InputError("line with order both needs an even dim, found " + std::to_string(options.dim));
+  check_deterministic(options, set);
   static_cast<void>(embeddings::embedding_format(options.output));
   static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
   if (!parse_bytes(options.replica_memory))
@@ -95,6 +113,7 @@ worker::TrainingOptions training_options(const EmbedOptions& options, bool weigh
   training.threads = threads;
   training.consistency = worker::parse_consistency(options.consistency, options.staleness);
   training.replica_bytes = *parse_bytes(options.replica_memory);
+  training.deterministic = options.deterministic;
   training.seed = options.seed;
   return training;
 }
@@ -175,7 +194,9 @@ void report_training(const worker::TrainingReport& done, double export_seconds, 
   std::vector<std::pair<std::string, std::string>> lines = {
       {"trained", human_count(static_cast<double>(done.pairs)) + " pairs in " + human_seconds(done.seconds)},
       {"rate", human_count(per_second(done.pairs)) + " pairs/s, " + human_count(per_second(done.words)) + " words/s"},
-      {"loss", fixed(done.loss_first, 4) + " at the start, " + fixed(done.loss, 4) + " at the end"}};
+      {"loss", done.loss_pairs == 0
+                   ? std::string("not taken: too little work")
+                   : fixed(done.loss_first, 4) + " at the start, " + fixed(done.loss, 4) + " at the end"}};
   if (done.shares_memory) {
     lines.emplace_back("rows", "all in memory that the processes share");
   } else if (session.communicator->size() > 1) {
@@ -228,8 +249,10 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .range(0, 1 << 20);
   set.add("replica-memory", &options.replica_memory, "memory of each process for copies of other processes' rows")
       .value_name("SIZE");
-  set.planned({"deterministic", "features", "labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir",
-               "snapshot-every", "keep-snapshots", "resume"});
+  set.add("deterministic", &options.deterministic,
+          "the same bytes for any number of processes, threads and parts; slower, and always bsp");
+  set.planned({"features", "labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir", "snapshot-every",
+               "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 

@@ -40,6 +40,8 @@ struct EmbedOptions {
   std::string consistency = "asp";
   /// asp: batches that a copy of another process's row may be old; empty: chosen by the size of the graph.
   std::optional<std::uint32_t> staleness;
+  /// The same result for any number of processes, threads and parts.
+  bool deterministic = false;
   /// Memory of each process for such copies, as parse_bytes reads it.
   std::string replica_memory = "1G";
 };

@@ -19,7 +19,8 @@ struct Consistency {
   std::optional<std::uint32_t> staleness = {};
 };
 
-/// "asp", "bsp" or "ssp:N" (N at least 1). `staleness`: what asp allows. Throws partition::InputError.
+/// "asp", "bsp" or "ssp:N" (N at least 1). `staleness`: what asp allows. Throws partition::InputError, also for a
+/// staleness with one of the others, which would have to ignore it.
 Consistency parse_consistency(std::string_view text, std::optional<std::uint32_t> staleness);
 
 }  // namespace knotwork::worker

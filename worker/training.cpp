@@ -9,6 +9,7 @@
 
 #include "partition/errors.h"
 #include "ps/client.h"
+#include "worker/deterministic_training.h"
 #include "worker/distributed_training.h"
 #include "worker/local_training.h"
 #include "worker/model_tables.h"
@@ -77,6 +78,7 @@ struct Trainer::State {
   std::pair<ps::TableIndex, DenseRows> add_table(const std::string& name, const SkipGramOptions& skipgram);
   void connect();
   DistributedJob job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
+  DeterministicJob deterministic_job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
   void count(const DistributedCosts& more);
   void train_walks(TrainingClock& clock, const ProgressCallback& progress);
   void train_stars(TrainingClock& clock, const ProgressCallback& progress);
@@ -88,6 +90,13 @@ struct Trainer::State {
   std::uint64_t work_of_rank() const;
   TrainingClock& start_clock(embeddings::LearningRate learning_rate);
   RankFigures figures() const;
+  /// Of the first and the last twentieth of the work in which any loss was taken.
+  struct Losses {
+    std::uint64_t pairs = 0;
+    double first = 0;
+    double last = 0;
+  };
+  Losses losses_of_job(const TrainingClock& clock);
   TrainingReport report(const TrainingClock& clock);
   std::vector<GlobalNode> nodes_in_output_order();
 };
@@ -205,6 +214,21 @@ DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, con
           .progress = progress};
 }
 
+DeterministicJob Trainer::State::deterministic_job(const Block& block, TrainingClock& clock,
+                                                   const ProgressCallback& progress) {
+  return {.communicator = communicator,
+          .graph = graph,
+          .options = options,
+          .client = *client,
+          .own_inputs = shard.table(block.inputs),
+          .input_table = block.inputs,
+          .own_outputs = shard.table(block.outputs),
+          .output_table = block.outputs,
+          .clock = clock,
+          .meter = meter,
+          .progress = progress};
+}
+
 void Trainer::State::count(const DistributedCosts& more) {
   costs.rows += more.rows;
   costs.walkers += more.walkers;
@@ -245,6 +269,10 @@ std::uint64_t Trainer::State::work_of_rank() const {
 
 void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& progress) {
   const embeddings::WalkEngine engine(reach(), options.walk);
+  if (options.deterministic) {
+    count(train_walks_deterministically(deterministic_job(blocks.front(), clock, progress), engine));
+    return;
+  }
   const std::vector<float> keep = keep_probabilities();
   const Block& block = blocks.front();
   if (has_all_rows()) {
@@ -260,7 +288,13 @@ void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& p
   const std::uint64_t own_stars = stars_of_rank();
   const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
   for (const Block& block : blocks) {
-    if (has_all_rows()) {
+    if (options.deterministic) {
+      const std::uint64_t count_of_block = stars_of_job();
+      const auto before = static_cast<std::uint64_t>(&block - blocks.data()) * count_of_block;
+      count(train_stars_deterministically(
+          deterministic_job(block, clock, progress), stars, block.options,
+          {.count = count_of_block, .before = before, .all = count_of_block * blocks.size()}));
+    } else if (has_all_rows()) {
       communicator.barrier();  // All rows are initialised.
       train_stars_locally(stars, first_star, own_stars, local_tables(block, {}), options, block.options, clock,
                           progress);
@@ -313,9 +347,23 @@ RankFigures Trainer::State::figures() const {
   return out;
 }
 
+/// A twentieth of a small job may have been too short to take a loss from.
+Trainer::State::Losses Trainer::State::losses_of_job(const TrainingClock& clock) {
+  std::vector<double> sums;
+  for (const TrainingClock::LossBin& bin : clock.loss_curve()) sums.insert(sums.end(), {bin.sum, bin.pairs});
+  communicator.allreduce(sums, cluster::Reduction::kSum);
+  Losses losses;
+  for (std::size_t i = 0; i < sums.size(); i += 2) {
+    if (sums[i + 1] == 0) continue;
+    losses.last = sums[i] / sums[i + 1];
+    if (losses.pairs == 0) losses.first = losses.last;
+    losses.pairs += static_cast<std::uint64_t>(sums[i + 1]);
+  }
+  return losses;
+}
+
 TrainingReport Trainer::State::report(const TrainingClock& clock) {
   const TrainingProgress done = clock.totals();
-  const auto curve = clock.loss_curve();
   const RowTraffic& rows = costs.rows;
   std::vector<double> sums;
   for (const std::uint64_t figure :
@@ -323,11 +371,7 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
         rows.remote_uses, costs.walkers.walkers_sent, costs.walkers.bytes_sent}) {
     sums.push_back(static_cast<double>(figure));
   }
-  const std::size_t losses = sums.size();
-  for (const TrainingClock::LossBin& bin : {curve.front(), curve.back()}) {
-    sums.push_back(bin.sum);
-    sums.push_back(bin.pairs);
-  }
+  const std::size_t others = sums.size();
   const CourierMeter& courier = meter.courier;
   for (const CourierMeter::Count* count : {&courier.batches, &courier.replicas, &courier.replicas_evicted})
     sums.push_back(static_cast<double>(count->load()));
@@ -335,6 +379,7 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
   sums.push_back(done.seconds * options.threads);
   communicator.allreduce(sums, cluster::Reduction::kSum);
   const std::uint64_t staleness_max = communicator.allreduce(courier.staleness_max.load(), cluster::Reduction::kMax);
+  const Losses losses = losses_of_job(clock);
   const auto share = [&](std::size_t part, std::size_t whole) {
     return sums[whole] > 0 ? sums[part] / sums[whole] : 0;
   };
@@ -342,20 +387,21 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
   return {.words = total(0),
           .pairs = total(1),
           .seconds = done.seconds,
-          .loss_first = share(losses, losses + 1),
-          .loss = share(losses + 2, losses + 3),
+          .loss_pairs = losses.pairs,
+          .loss_first = losses.first,
+          .loss = losses.last,
           .rows_pulled = total(2),
           .rows_pushed = total(3),
           .bytes_received = total(4),
           .bytes_sent = total(5),
           .row_uses = total(6),
           .remote_share = share(7, 6),
-          .wait_share = share(losses + 7, losses + 8),
+          .wait_share = share(others + 3, others + 4),
           .walkers_sent = total(8),
           .walker_bytes = total(9),
-          .batches = total(losses + 4),
-          .replicas = total(losses + 5),
-          .replicas_evicted = total(losses + 6),
+          .batches = total(others),
+          .replicas = total(others + 1),
+          .replicas_evicted = total(others + 2),
           .staleness_max = staleness_max,
           .shares_memory = shares_rows};
 }

@@ -39,9 +39,11 @@ struct TrainingOptions {
   std::uint32_t epochs = 1;
   /// Training threads of each rank; 0: one a core of this process' share.
   unsigned threads = 0;
+  /// The same bytes for any number of ranks and threads and any parts (deterministic_training.h), at a lower speed.
+  bool deterministic = false;
   /// Several ranks only: if all of them share memory (DistributedGraph::whole), every rank touches all rows in place
-  /// and nothing of what follows is needed. With ssp and bsp rows travel all the same, since batches have a meaning
-  /// there.
+  /// and nothing of what follows is needed. With ssp, bsp and deterministic rows travel all the same, since batches
+  /// have a meaning there.
   bool shares_memory = true;
   /// Several ranks only: walks in a batch of each rank.
   std::uint32_t batch_walks = 256;
@@ -56,7 +58,7 @@ struct TrainingOptions {
   std::uint64_t seed = 1;
 
   /// Whether ranks may touch each other's rows in place.
-  bool may_share_memory() const { return shares_memory && !consistency.bounded; }
+  bool may_share_memory() const { return shares_memory && !consistency.bounded && !deterministic; }
 };
 
 /// What a progress display shows; sums over all threads of this rank.
@@ -77,8 +79,10 @@ struct TrainingReport {
   std::uint64_t words = 0;  ///< centre positions trained
   std::uint64_t pairs = 0;  ///< (centre, context) pairs trained, each against its negatives too
   double seconds = 0;       ///< walks and training, wall time
-  double loss_first = 0;    ///< mean per pair over the first twentieth of the work
-  double loss = 0;          ///< mean per pair over the last twentieth of the work
+  /// Pairs that the losses below come from; 0 if training was too short to take any: they are 0 then.
+  std::uint64_t loss_pairs = 0;
+  double loss_first = 0;  ///< mean per pair over the first twentieth of the work of which any was taken
+  double loss = 0;        ///< mean per pair over the last such twentieth
   std::uint64_t rows_pulled = 0;
   std::uint64_t rows_pushed = 0;
   std::uint64_t bytes_received = 0;  ///< row and key bytes that came over sockets

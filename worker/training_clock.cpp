@@ -9,11 +9,19 @@ TrainingClock::TrainingClock(std::uint64_t total_work, embeddings::LearningRate 
 
 void TrainingClock::add(std::uint64_t work, const embeddings::TrainingCounters& done) {
   const std::uint64_t before = work_.fetch_add(work, std::memory_order_relaxed);
+  count(std::min<std::uint64_t>(before * kLossBins / total_work_, kLossBins - 1), done);
+}
+
+void TrainingClock::add_at(double fraction, std::uint64_t work, const embeddings::TrainingCounters& done) {
+  work_.fetch_add(work, std::memory_order_relaxed);
+  count(std::min(static_cast<std::size_t>(fraction * static_cast<double>(kLossBins)), kLossBins - 1), done);
+}
+
+void TrainingClock::count(std::size_t bin, const embeddings::TrainingCounters& done) {
   words_.fetch_add(done.words, std::memory_order_relaxed);
   pairs_.fetch_add(done.pairs, std::memory_order_relaxed);
-  Bin& bin = curve_[std::min<std::uint64_t>(before * kLossBins / total_work_, kLossBins - 1)];
-  bin.sum.fetch_add(done.loss_sum, std::memory_order_relaxed);
-  bin.pairs.fetch_add(static_cast<double>(done.loss_pairs), std::memory_order_relaxed);
+  curve_[bin].sum.fetch_add(done.loss_sum, std::memory_order_relaxed);
+  curve_[bin].pairs.fetch_add(static_cast<double>(done.loss_pairs), std::memory_order_relaxed);
 }
 
 double TrainingClock::fraction() const {

@@ -21,6 +21,9 @@ class TrainingClock {
   /// Adds what a thread did since its last call.
   void add(std::uint64_t work, const embeddings::TrainingCounters& done);
 
+  /// The same for work whose place is known: its loss belongs to `fraction` of all work, whenever it is done.
+  void add_at(double fraction, std::uint64_t work, const embeddings::TrainingCounters& done);
+
   double fraction() const;
   /// Work done so far, of total_work().
   std::uint64_t work() const { return work_.load(std::memory_order_relaxed); }
@@ -45,6 +48,8 @@ class TrainingClock {
     std::atomic<double> sum{0};
     std::atomic<double> pairs{0};
   };
+
+  void count(std::size_t bin, const embeddings::TrainingCounters& done);
 
   const std::uint64_t total_work_;
   const embeddings::LearningRate learning_rate_;

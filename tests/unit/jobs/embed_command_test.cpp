@@ -22,6 +22,18 @@ TEST(CommandLine, BadUsageIsOneLine) {
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "fastrp"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp"}), HasSubstr("asp, bsp, or ssp:N"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp:0"}), HasSubstr("asp, bsp, or ssp:N"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "bsp", "--staleness", "3"}),
+              HasSubstr("staleness needs consistency asp, found bsp"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--consistency", "asp"}),
+              HasSubstr("deterministic training is bsp, found consistency asp"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--consistency", "ssp:2"}),
+              HasSubstr("found consistency ssp:2"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--staleness", "2"}),
+              HasSubstr("keeps no replicas, found staleness"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--replica-memory", "1G"}),
+              HasSubstr("found replica-memory"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--wire", "bf16"}),
+              HasSubstr("exact rows, found wire bf16; expected float32"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--replica-memory", "2X"}), HasSubstr("like 512M or 4G"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--features", "f"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));

@@ -185,11 +185,14 @@ TEST(RowCourierTest, too_little_memory_says_what_would_do) {
 TEST(ConsistencyTest, texts) {
   EXPECT_FALSE(parse_consistency("asp", 7).bounded);
   EXPECT_EQ(parse_consistency("asp", 7).staleness, 7U);
-  EXPECT_TRUE(parse_consistency("bsp", 7).bounded);
-  EXPECT_EQ(parse_consistency("bsp", 7).staleness, 0U);
-  EXPECT_EQ(parse_consistency("ssp:12", 7).staleness, 12U);
+  EXPECT_TRUE(parse_consistency("bsp", {}).bounded);
+  EXPECT_EQ(parse_consistency("bsp", {}).staleness, 0U);
+  EXPECT_EQ(parse_consistency("ssp:12", {}).staleness, 12U);
   for (const char* wrong : {"", "ssp", "ssp:", "ssp:0", "ssp:-1", "ssp:1x", "BSP"}) {
-    EXPECT_THROW(parse_consistency(wrong, 7), partition::InputError) << wrong;
+    EXPECT_THROW(parse_consistency(wrong, {}), partition::InputError) << wrong;
+  }
+  for (const char* bounded : {"bsp", "ssp:12"}) {
+    EXPECT_THROW(parse_consistency(bounded, 7), partition::InputError) << bounded;
   }
 }
 

@@ -165,7 +165,7 @@ TEST(TrainingTest, every_consistency_learns) {
   for (const char* text : {"ssp:4", "bsp"}) {
     SCOPED_TRACE(text);
     TrainingOptions options = small_options();
-    options.consistency = parse_consistency(text, 2);
+    options.consistency = parse_consistency(text, {});
     expect_learnt(options);
   }
 }
@@ -173,6 +173,18 @@ TEST(TrainingTest, every_consistency_learns) {
 TEST(TrainingTest, one_thread_on_one_rank_repeats_itself) {
   if (world().size() > 1) GTEST_SKIP() << "order of updates is fixed on one rank with one thread only";
   EXPECT_EQ(train(small_options()).rows, train(small_options()).rows);
+}
+
+TEST(TrainingTest, a_short_job_has_a_loss_or_says_that_it_has_none) {
+  TrainingOptions options = small_options();
+  options.walks_per_node = 1;
+  options.skipgram.loss_interval = 1000;  // 8,000 windows: eight at most have a loss, none of most twentieths
+  const Trained trained = train(options);
+  EXPECT_GT(trained.report.loss_pairs, 0U);
+  EXPECT_GT(trained.report.loss_first, 1.0);
+  EXPECT_GT(trained.report.loss, 1.0);
+  options.skipgram.loss_interval = 100'000;
+  EXPECT_EQ(train(options).report.loss_pairs, 0U);
 }
 
 TEST(TrainingTest, odd_dim_cannot_be_halved_for_line) {
