@@ -13,6 +13,8 @@ namespace {
 /// sqrt(2 ln 100): with weights w, the sum of errors passes its mean by more than this times sqrt(sum of w^2) in at
 /// most 1 % of draws; once for the sum itself, and once for the estimate of its mean.
 constexpr double kMargin = 2 * 3.0349;
+/// Reads from memory that are asked for ahead of their use.
+constexpr std::size_t kAhead = 16;
 /// Of float sums.
 constexpr double kRounding = 1e-5;
 
@@ -28,6 +30,9 @@ PprQuery::PprQuery(const FingerprintWalker& walker, const FingerprintIndex* inde
       best_(options.top) {
   if (!(options.threshold > 0 && options.threshold < 1)) {
     throw partition::InputError("threshold must be above 0 and below 1, found " + std::to_string(options.threshold));
+  }
+  for (GlobalNode node = 0; node < walker.graph().node_count(); ++node) {
+    residuals_[node].most = static_cast<float>(options.threshold * walker.graph().out().degree(node));
   }
 }
 
@@ -45,7 +50,7 @@ PprResult PprQuery::solve(GlobalNode source) {
 
 void PprQuery::reset() {
   for (const GlobalNode node : touched_cells_) cells_[node] = {};
-  for (const GlobalNode node : touched_residuals_) residuals_[node] = 0;
+  for (const GlobalNode node : touched_residuals_) residuals_[node].value = 0;
   touched_cells_.clear();
   touched_residuals_.clear();
   returned_ = 0;
@@ -60,13 +65,13 @@ void PprQuery::touch(GlobalNode node) {
 /// A queue in rounds: a node is in it once, from when its residual passes its threshold until it is pushed.
 void PprQuery::push(GlobalNode source) {
   const auto restart = static_cast<float>(walker_.options().restart);
-  residuals_[source] = 1;
+  residuals_[source].value = 1;
   touched_residuals_.push_back(source);
   queue_.assign(1, source);
   for (std::size_t next = 0; next < queue_.size(); ++next) {
     const GlobalNode node = queue_[next];
-    const float residual = residuals_[node];
-    residuals_[node] = 0;
+    const float residual = residuals_[node].value;
+    residuals_[node].value = 0;
     touch(node);
     cells_[node].score += restart * residual;
     spread(node, residual - restart * residual);
@@ -82,45 +87,55 @@ void PprQuery::spread(GlobalNode node, float residual) {
   const std::span<const GlobalNode> targets = graph.out().neighbours(node);
   const std::span<const float> weights = graph.weighted() ? graph.out().weights(node) : std::span<const float>();
   const float share = residual * graph.inverse_strengths()[node];
-  const auto threshold = static_cast<float>(options_.threshold);
   for (std::size_t i = 0; i < targets.size(); ++i) {
-    const GlobalNode target = targets[i];
-    const float before = residuals_[target];
-    const float after = before + (weights.empty() ? share : share * weights[i]);
-    if (before == 0) touched_residuals_.push_back(target);
-    residuals_[target] = after;
-    const float most = threshold * static_cast<float>(graph.out().degree(target));
-    if (after > most && before <= most) queue_.push_back(target);
+    __builtin_prefetch(&residuals_[targets[std::min(i + kAhead, targets.size() - 1)]], 1);
+    Residual& to = residuals_[targets[i]];
+    const float before = to.value;
+    to.value += weights.empty() ? share : share * weights[i];
+    if (before == 0) touched_residuals_.push_back(targets[i]);
+    if (to.value > to.most && before <= to.most) queue_.push_back(targets[i]);
   }
   counters_.pushed_arcs += targets.size();
 }
 
 void PprQuery::add_walks() {
-  for (const GlobalNode node : touched_residuals_) {
-    const float residual = residuals_[node];
+  for (std::size_t place = 0; place < touched_residuals_.size(); ++place) {
+    if (index_ != nullptr) prefetch_walks(place);
+    const GlobalNode node = touched_residuals_[place];
+    const float residual = residuals_[node].value;
     if (residual == 0) continue;
-    residuals_[node] = 0;  // a node may have been touched again after a push
-    const std::uint32_t all = walker_.count(node);
-    const auto count = std::min(all, static_cast<std::uint32_t>(std::ceil(residual * walks_wanted_)));
-    const float weight = residual / static_cast<float>(count);
+    residuals_[node].value = 0;  // a node may have been touched again after a push
+    const auto wanted = static_cast<std::size_t>(std::ceil(residual * walks_wanted_));
     if (index_ != nullptr) {
-      add_ends(index_->ends(node).first(count), weight);
+      const std::span<const GlobalNode> ends = index_->ends(node);
+      const std::size_t count = std::min(ends.size(), wanted);
+      add_ends(ends.first(count), residual / static_cast<float>(count));
       continue;
     }
+    const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(walker_.count(node), wanted));
     walks_.clear();
     for (std::uint32_t number = 0; number < count; ++number) walks_.push_back({node, number});
     ends_.resize(count);
     walker_.run(walks_, ends_);
-    add_ends(ends_, weight);
+    add_ends(ends_, residual / static_cast<float>(count));
   }
 }
 
+/// Every node costs three reads from anywhere in memory, each of which says where the next one is.
+void PprQuery::prefetch_walks(std::size_t place) const {
+  const auto ahead = [&](std::size_t distance) {
+    return touched_residuals_[std::min(place + distance, touched_residuals_.size() - 1)];
+  };
+  __builtin_prefetch(&residuals_[ahead(2 * kAhead)]);
+  index_->prefetch_bounds(ahead(2 * kAhead));
+  index_->prefetch_ends(ahead(kAhead));
+}
+
 void PprQuery::add_ends(std::span<const GlobalNode> ends, float weight) {
-  constexpr std::size_t kEndsAhead = 16;
   const float square = weight * weight;
   for (std::size_t i = 0; i < ends.size(); ++i) {
     const GlobalNode node = ends[i];
-    const GlobalNode ahead = ends[std::min(i + kEndsAhead, ends.size() - 1)];
+    const GlobalNode ahead = ends[std::min(i + kAhead, ends.size() - 1)];
     if (ahead != kReturned) __builtin_prefetch(&cells_[ahead], 1);
     if (node == kReturned) {
       returned_ += weight;

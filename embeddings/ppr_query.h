@@ -41,7 +41,7 @@ struct PprQueryCounters {
   std::uint64_t walks = 0;
 };
 
-/// Answers queries: the state of one thread, 12 bytes a node.
+/// Answers queries: the state of one thread, 16 bytes a node.
 class PprQuery {
  public:
   /// `index` may be null: walks are then made when they are needed. Arguments must outlive the query. Throws
@@ -62,10 +62,17 @@ class PprQuery {
     float squares = 0;
   };
 
+  /// A node's residual, and up to where it stays.
+  struct Residual {
+    float value = 0;
+    float most = 0;
+  };
+
   void reset();
   void push(GlobalNode source);
   void spread(GlobalNode node, float residual);
   void add_walks();
+  void prefetch_walks(std::size_t place) const;
   void add_ends(std::span<const GlobalNode> ends, float weight);
   void touch(GlobalNode node);
   PprResult finish();
@@ -75,7 +82,7 @@ class PprQuery {
   PprQueryOptions options_;
   double walks_wanted_;  // for a residual of 1
   std::vector<Cell> cells_;
-  std::vector<float> residuals_;
+  std::vector<Residual> residuals_;
   std::vector<GlobalNode> touched_cells_;
   std::vector<GlobalNode> touched_residuals_;
   std::vector<GlobalNode> queue_;

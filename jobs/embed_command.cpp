@@ -49,6 +49,8 @@ void declare_training(EmbedOptions& options, OptionSet& set) {
   set.add("optimizer", &options.optimizer, "how gradients become steps").choices({"sgd", "adagrad"}, {"adam"});
   set.add("subsample", &options.subsample, "threshold for frequent nodes, as word2vec's -sample; 0: keep all")
       .range(0, 1);
+  set.add("pairs", &options.pairs, "deepwalk: what is trained together, windows of walks or ends of walks with restart")
+      .choices({"walks", "ppr"});
   set.add("order", &options.order, "line: first order, second order, or half of the columns each")
       .choices({"1", "2", "both"});
 }
@@ -77,6 +79,12 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
                      plain_number(*options.learning_rate));
   if (options.method != "node2vec" && (set.was_given("p") || set.was_given("q")))
     throw InputError("p and q need --method node2vec, found " + options.method);
+  if (options.pairs == "ppr" && options.method != "deepwalk")
+    throw InputError("pairs = ppr needs --method deepwalk, found " + options.method);
+  if (options.pairs == "ppr" && options.deterministic) throw InputError("deterministic needs --pairs walks, found ppr");
+  if (options.pairs == "ppr" && set.was_given("subsample"))
+    throw InputError("subsample needs --pairs walks, found ppr");
+  if (options.pairs == "ppr" && !set.was_given("restart")) options.walk.restart = 0.15;
   if (options.method == "line" && options.order == "both" && options.dim % 2 != 0)
     throw InputError("line with order both needs an even dim, found " + std::to_string(options.dim));
   check_deterministic(options, set);
@@ -88,7 +96,9 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
 
 worker::TrainingOptions training_options(const EmbedOptions& options, bool weighted, unsigned threads) {
   worker::TrainingOptions training;
-  training.model = options.method == "line" ? worker::Model::kLine : worker::Model::kWalks;
+  training.model = options.method == "line" ? worker::Model::kLine
+                   : options.pairs == "ppr" ? worker::Model::kPprPairs
+                                            : worker::Model::kWalks;
   training.walk = {.length = options.walk.length,
                    .p = options.walk.p,
                    .q = options.walk.q,

@@ -24,6 +24,8 @@ struct EmbedOptions {
   std::uint32_t window = 10;
   /// Consecutive windows of a walk that share their negatives.
   std::uint32_t windows_per_draw = 1;
+  /// "walks": pairs of a window of a walk; "ppr": of a node and the ends of walks with restart from it.
+  std::string pairs = "walks";
   WalkChoice walk;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;

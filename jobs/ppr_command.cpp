@@ -106,6 +106,16 @@ class LineSink {
   std::uint64_t bytes_ = 0;
 };
 
+std::string bounds_text(const worker::PprReport& done, std::span<const GlobalNode> sources,
+                        const embeddings::TransitionGraph& graph, const partition::NodeNames& names) {
+  std::string text;
+  for (std::size_t i = 0; i < sources.size(); ++i) {
+    names.append_name(graph.out().original(sources[i]), text);
+    text += '\t' + plain_number(done.l1_bounds[i]) + '\n';
+  }
+  return text;
+}
+
 void report_figures(const worker::PprReport& done, const PprCommandOptions& options, std::uint64_t bytes,
                     double seconds, Session& session) {
   const double rate = done.seconds > 0 ? static_cast<double>(done.sources) / done.seconds : 0;
@@ -168,6 +178,7 @@ void declare(PprCommandOptions& options, OptionSet& set) {
   set.add("output,o", &options.output, "lines of source, node, score with TABs between; - for standard output")
       .file()
       .required();
+  set.add("bounds", &options.bounds, "file of lines of source and bound of its L1 error").file();
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 
@@ -179,6 +190,7 @@ void run(const PprCommandOptions& options, Session& session) {
   if (communicator.is_root()) {
     if (options.output != "-") check_output_file(options.output);
     if (!options.index.empty()) check_output_file(options.index);
+    if (!options.bounds.empty()) check_output_file(options.bounds);
   }
   const OpenedGraph opened = open_graph(options.source, session);
   const bool weighted = opened.graph.summary().weighted && options.source.weighted.value_or(true);
@@ -212,6 +224,9 @@ void run(const PprCommandOptions& options, Session& session) {
       [&](std::uint64_t ready) { progress->update(static_cast<double>(ready)); });
   progress.reset();
   sink.finish();
+  if (!options.bounds.empty() && communicator.is_root()) {
+    write_text_file(options.bounds, bounds_text(done, sources, graph, opened.names));
+  }
   report_figures(done, options, sink.bytes(), seconds_since(start), session);
 }
 

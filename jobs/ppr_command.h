@@ -18,6 +18,8 @@ struct PprCommandOptions {
   std::uint32_t top = 100;
   /// Lines "source TAB node TAB score"; "-": standard output.
   std::string output;
+  /// File of lines "source TAB bound of the L1 error"; empty: none.
+  std::string bounds;
   double restart = 0.15;
   /// "power" or "walks"; empty until resolved: walks if an index is named.
   std::string method;

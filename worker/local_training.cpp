@@ -26,6 +26,7 @@ constexpr auto kProgressInterval = std::chrono::milliseconds(500);
 /// Walks that a thread makes and trains at a time: their paths stay in its L2 cache.
 constexpr std::uint64_t kWalksPerChunk = 128;
 constexpr std::uint64_t kStarsPerChunk = 1024;
+constexpr std::uint64_t kPprStarsPerChunk = 64;
 
 /// Walks `first` .. `last` - 1 of an epoch's round: one from each start node in the round's order.
 void train_chunk(const Graph& graph, const WalkEngine& engine, const LocalTables& tables,
@@ -107,6 +108,23 @@ void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t fir
          first = next.fetch_add(kStarsPerChunk)) {
       const std::uint64_t count = std::min(kStarsPerChunk, star_count - first);
       embeddings::train_stars(trainer, stars, first_star + first, count, tables, clock.learning_rate());
+      clock.add(count, trainer.take_counters());
+    }
+  });
+}
+
+void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::uint64_t first_star,
+                             std::uint64_t star_count, const LocalTables& tables, const TrainingOptions& options,
+                             TrainingClock& clock, const ProgressCallback& progress) {
+  std::atomic<std::uint64_t> next{0};
+  run_training_threads(options.threads, clock, progress, [&](unsigned) {
+    embeddings::LineTrainer trainer(options.skipgram);
+    embeddings::PprStars drawn;
+    for (std::uint64_t first = next.fetch_add(kPprStarsPerChunk); first < star_count;
+         first = next.fetch_add(kPprStarsPerChunk)) {
+      const std::uint64_t count = std::min(kPprStarsPerChunk, star_count - first);
+      stars.draw(first_star + first, count, drawn);
+      embeddings::train_ppr_stars(trainer, drawn, first_star + first, tables, clock.learning_rate());
       clock.add(count, trainer.take_counters());
     }
   });

@@ -9,6 +9,7 @@
 #include <functional>
 
 #include "embeddings/line.h"
+#include "embeddings/ppr_pairs.h"
 #include "embeddings/skipgram.h"
 #include "embeddings/walk.h"
 #include "worker/training.h"
@@ -32,5 +33,10 @@ void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t fir
                          const embeddings::LocalTables& tables, const TrainingOptions& options,
                          const embeddings::SkipGramOptions& skipgram, TrainingClock& clock,
                          const ProgressCallback& progress);
+
+/// Stars first_star .. first_star + star_count - 1 of personalized PageRank. The clock counts stars.
+void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::uint64_t first_star,
+                             std::uint64_t star_count, const embeddings::LocalTables& tables,
+                             const TrainingOptions& options, TrainingClock& clock, const ProgressCallback& progress);
 
 }  // namespace knotwork::worker

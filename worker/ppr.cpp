@@ -60,8 +60,6 @@ struct PprThread {
   std::unique_ptr<embeddings::PprPowerSolver> power;
   std::unique_ptr<embeddings::PprQuery> query;
   Durations durations;
-  double bound_sum = 0;
-  double bound_max = 0;
   std::uint64_t lines = 0;
 };
 
@@ -74,33 +72,33 @@ void append_score(float score, std::string& text) {
 /// Makes the lines of batches of sources.
 class PprWriter {
  public:
-  PprWriter(const PprJob& job, const PprOptions& options) : job_(job), options_(options), threads_(options.threads) {}
+  PprWriter(const PprJob& job, const PprOptions& options)
+      : job_(job), options_(options), threads_(options.threads), bounds_(job.sources.size(), 0.0) {}
 
   std::string lines_of(unsigned thread, std::uint64_t batch) {
     PprThread& own = threads_[thread];
     const std::size_t first = batch * embeddings::kPprLanes;
     const auto sources = job_.sources.subspan(first, std::min(embeddings::kPprLanes, job_.sources.size() - first));
     std::string text;
-    const auto add = [&](GlobalNode source, const PprResult& result) {
-      own.bound_sum += result.l1_bound;
-      own.bound_max = std::max(own.bound_max, result.l1_bound);
+    const auto add = [&](std::size_t i, const PprResult& result) {
+      bounds_[first + i] = result.l1_bound;
       own.lines += result.top.size();
-      append(source, result, text);
+      append(sources[i], result, text);
     };
     if (options_.method == PprMethod::kPower) {
       if (!own.power) own.power = std::make_unique<embeddings::PprPowerSolver>(job_.graph, options_.power);
       const auto start = Clock::now();
       const std::vector<PprResult> results = own.power->solve(sources);
       own.durations.add(seconds_since(start));
-      for (std::size_t i = 0; i < sources.size(); ++i) add(sources[i], results[i]);
+      for (std::size_t i = 0; i < sources.size(); ++i) add(i, results[i]);
       return text;
     }
     if (!own.query) own.query = std::make_unique<embeddings::PprQuery>(*job_.walker, job_.index, options_.query);
-    for (const GlobalNode source : sources) {
+    for (std::size_t i = 0; i < sources.size(); ++i) {
       const auto start = Clock::now();
-      const PprResult result = own.query->solve(source);
+      const PprResult result = own.query->solve(sources[i]);
       own.durations.add(seconds_since(start));
-      add(source, result);
+      add(i, result);
     }
     return text;
   }
@@ -109,12 +107,9 @@ class PprWriter {
   PprReport report(cluster::Communicator& communicator, double seconds) const {
     PprReport report{.sources = job_.sources.size(), .seconds = seconds};
     Durations durations;
-    double bound_sum = 0;
     std::array<std::uint64_t, 4> sums{};
     for (const PprThread& thread : threads_) {
       durations.merge(thread.durations);
-      bound_sum += thread.bound_sum;
-      report.l1_bound_max = std::max(report.l1_bound_max, thread.bound_max);
       sums[0] += thread.lines;
       if (thread.power) sums[1] += thread.power->sweeps();
       if (thread.query) sums[2] += thread.query->counters().pushed_arcs;
@@ -122,9 +117,12 @@ class PprWriter {
     }
     durations.sum_over(communicator);
     communicator.allreduce(sums, cluster::Reduction::kSum);
-    bound_sum = communicator.allreduce(bound_sum, cluster::Reduction::kSum);
-    report.l1_bound_max = communicator.allreduce(report.l1_bound_max, cluster::Reduction::kMax);
-    report.l1_bound_mean = bound_sum / std::max(1.0, static_cast<double>(report.sources));
+    report.l1_bounds = bounds_;  // those of other ranks' sources are 0 here
+    communicator.allreduce(report.l1_bounds, cluster::Reduction::kSum);
+    for (const double bound : report.l1_bounds) {
+      report.l1_bound_max = std::max(report.l1_bound_max, bound);
+      report.l1_bound_mean += bound / static_cast<double>(report.sources);
+    }
     report.lines = sums[0];
     report.sweeps = sums[1];
     report.pushed_arcs = sums[2];
@@ -151,6 +149,7 @@ class PprWriter {
   const PprJob& job_;
   const PprOptions& options_;
   std::vector<PprThread> threads_;
+  std::vector<double> bounds_;  // a thread writes those of its own sources
 };
 
 }  // namespace

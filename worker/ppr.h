@@ -42,6 +42,8 @@ struct PprReport {
   std::uint64_t sweeps = 0;
   std::uint64_t pushed_arcs = 0;
   std::uint64_t walks = 0;
+  /// Of each source, in the job's order: the L1 distance of its scores to the exact ones is at most this.
+  std::vector<double> l1_bounds;
   /// Of a source (walks), or of a batch of 16 (power), to 2 %: a histogram counts them.
   double milliseconds_p50 = 0;
   double milliseconds_p99 = 0;

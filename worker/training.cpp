@@ -82,11 +82,13 @@ struct Trainer::State {
   void count(const DistributedCosts& more);
   void train_walks(TrainingClock& clock, const ProgressCallback& progress);
   void train_stars(TrainingClock& clock, const ProgressCallback& progress);
+  void train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress);
   LocalTables local_tables(const Block& block, std::span<const float> keep);
   void pull_rows(const Block& block, std::span<const ps::RowIndex> rows, std::span<float> values);
   std::vector<float> keep_probabilities() const;
   std::uint64_t stars_of_job() const;
   std::uint64_t stars_of_rank() const;
+  std::uint64_t first_ppr_star(int rank) const;
   std::uint64_t work_of_rank() const;
   TrainingClock& start_clock(embeddings::LearningRate learning_rate);
   RankFigures figures() const;
@@ -140,6 +142,9 @@ std::optional<SlowestRank> slowest_in(std::span<const double> told) {
 
 void check(const TrainingOptions& options, const Graph& slice) {
   embeddings::check_options(options.skipgram);
+  if (options.model == Model::kPprPairs && options.deterministic) {
+    throw partition::InputError("deterministic training needs pairs of walks in this version, found pairs by ppr");
+  }
   if (options.model != Model::kLine) return;
   if (slice.summary().directed) {
     throw partition::InputError("line needs an undirected graph in this version; leave --directed out or use deepwalk");
@@ -176,6 +181,15 @@ void Trainer::State::add_block(const std::string& name, const SkipGramOptions& s
 void Trainer::State::add_blocks() {
   if (options.model == Model::kWalks) {
     add_block("walks", options.skipgram, false);
+    return;
+  }
+  if (options.model == Model::kPprPairs) {
+    if (!has_all_rows()) {
+      throw partition::InputError(
+          "pairs by ppr need all rows in one memory in this version: one process, or processes of one host without "
+          "ssp or bsp");
+    }
+    add_block("ppr", options.skipgram, false);
     return;
   }
   const bool both = options.line_order == embeddings::LineOrder::kBoth;
@@ -247,10 +261,12 @@ std::vector<float> Trainer::State::keep_probabilities() const {
   return concatenate(communicator, std::span<const float>(own));
 }
 
-/// LINE draws as many edges as DeepWalk's walks would have nodes, in stars of `window` edges.
+/// LINE draws as many edges as DeepWalk's walks would have nodes, in stars of `window` edges. Pairs by PageRank are a
+/// star for every other of these nodes, which takes about as long as DeepWalk's windows.
 std::uint64_t Trainer::State::stars_of_job() const {
   const std::uint64_t edges = graph.slice.summary().node_count * options.walks_per_node * options.walk.length;
-  return std::max<std::uint64_t>(1, edges * options.epochs / options.skipgram.window);
+  const std::uint64_t nodes_a_star = options.model == Model::kPprPairs ? 2 : options.skipgram.window;
+  return std::max<std::uint64_t>(1, edges * options.epochs / nodes_a_star);
 }
 
 /// Collective. Each rank draws stars around its own nodes, in proportion to their strength.
@@ -261,9 +277,17 @@ std::uint64_t Trainer::State::stars_of_rank() const {
   return static_cast<std::uint64_t>(static_cast<double>(stars_of_job()) * share);
 }
 
+/// Pairs by PageRank: ranks have equal shares of the stars of all nodes.
+std::uint64_t Trainer::State::first_ppr_star(int rank) const {
+  return stars_of_job() / communicator.size() * rank;
+}
+
 /// Collective. As the clock counts it.
 std::uint64_t Trainer::State::work_of_rank() const {
   if (options.model == Model::kLine) return stars_of_rank() * blocks.size();
+  if (options.model == Model::kPprPairs) {
+    return first_ppr_star(communicator.rank() + 1) - first_ppr_star(communicator.rank());
+  }
   return std::uint64_t{graph.slice.row_count()} * options.epochs * options.walks_per_node;
 }
 
@@ -281,6 +305,17 @@ void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& p
     return;
   }
   count(train_walks_across_ranks(job(block, clock, progress), engine, keep));
+}
+
+void Trainer::State::train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress) {
+  const embeddings::PprStarSampler stars(reach(), {.restart = options.walk.restart,
+                                                   .weighted = options.walk.weighted,
+                                                   .walks = options.skipgram.window,
+                                                   .seed = options.seed});
+  const std::uint64_t first_star = first_ppr_star(communicator.rank());
+  communicator.barrier();  // All rows are initialised.
+  train_ppr_pairs_locally(stars, first_star, first_ppr_star(communicator.rank() + 1) - first_star,
+                          local_tables(blocks.front(), {}), options, clock, progress);
 }
 
 void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& progress) {
@@ -447,6 +482,8 @@ TrainingReport Trainer::train(const ProgressCallback& progress) {
   const SharedFigures shared(state_->communicator, *this);
   if (state_->options.model == Model::kWalks) {
     state_->train_walks(clock, progress);
+  } else if (state_->options.model == Model::kPprPairs) {
+    state_->train_ppr_pairs(clock, progress);
   } else {
     state_->train_stars(clock, progress);
   }

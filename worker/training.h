@@ -27,6 +27,7 @@ namespace knotwork::worker {
 enum class Model : std::uint8_t {
   kWalks,  ///< DeepWalk, and node2vec if p or q is not 1
   kLine,
+  kPprPairs,  ///< VERSE: pairs by personalized PageRank; all rows must be at hand (one rank, or shared memory)
 };
 
 struct TrainingOptions {

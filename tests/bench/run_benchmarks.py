@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts quality network traffic. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts quality network traffic ppr. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import ppr_runs
 import rank_runs
 
 SOURCE = Path(__file__).resolve().parents[2]
@@ -359,8 +360,14 @@ def traffic(bench):
                   "≤ 1/20, AUC within .003"), rows)
 
 
+def ppr(bench):
+    """Personalized PageRank: all nodes against scipy's exact power iteration, and single sources with an index on R-MAT."""
+    peer = ["/usr/bin/python3", str(SOURCE / "tests/bench/scipy_ppr_peer.py")]
+    return table(("personalized PageRank", "measured", "bar", "reached"), ppr_runs.measure(bench, peer, edges))
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "quality": quality,
-         "network": network, "traffic": traffic}
+         "network": network, "traffic": traffic, "ppr": ppr}
 
 
 def machine():

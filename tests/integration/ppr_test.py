@@ -139,6 +139,35 @@ class Index(PprTest):
         self.assertEqual(good, path.read_bytes())
 
 
+class Bounds(PprTest):
+    def test_each_source_has_one(self):
+        self.generate()
+        self.knotwork("ppr", "graph.tsv", "--all", "--method", "walks", "--top", 600, "-o", "all.tsv", "--bounds", "bounds.tsv",
+                      "--threshold", "1e-4", "--json", "f.json", "--quiet")
+        self.knotwork("ppr", "graph.tsv", "--all", "--error", "1e-5", "--top", 600, "-o", "exact.tsv", "--quiet")
+        bounds = dict(line.split("\t") for line in (self.folder / "bounds.tsv").read_text().splitlines())
+        self.assertEqual(600, len(bounds))
+        self.assertAlmostEqual(self.figures("f.json")["l1_error_bound"]["max"], max(map(float, bounds.values())))
+        found, expected = ({(s, n): score for s, n, score in self.scores((self.folder / name).read_text())}
+                           for name in ("all.tsv", "exact.tsv"))
+        distances = dict.fromkeys(bounds, 0.0)
+        for pair in found.keys() | expected.keys():
+            distances[pair[0]] += abs(found.get(pair, 0.0) - expected.get(pair, 0.0))
+        kept = sum(distances[source] <= float(bound) for source, bound in bounds.items())
+        self.assertGreaterEqual(kept, 594)
+
+    def test_pairs_need_all_rows_at_hand(self):
+        self.generate()
+        embed = ("embed", "graph.tsv", "-o", "v.npy", "--pairs", "ppr", "--walks", 2, "--quiet")
+        for ranks in (1, 2):
+            self.mpirun(ranks, *embed, "--json", "e.json")
+            self.assertAlmostEqual(600 * 2 * 80 / 2, self.figures("e.json")["words"], delta=1000)
+        result = self.run_command(["mpirun", "--allow-run-as-root", "--oversubscribe", "-n", "2", BINARY, *map(str, embed),
+                                   "--consistency", "bsp"])
+        self.assertNotEqual(0, result.returncode)
+        self.assertIn(b"pairs by ppr need all rows in one memory in this version", result.stderr)
+
+
 class BadInput(PprTest):
     def test_each_is_one_line(self):
         for message, options in (("name sources with --source NODE..., or give --all", ["-o", "x"]),

@@ -10,6 +10,7 @@
 #include <gtest/gtest.h>
 
 #include "embeddings/ppr_fingerprints.h"
+#include "embeddings/ppr_pairs.h"
 #include "embeddings/ppr_power.h"
 #include "embeddings/ppr_query.h"
 #include "partition/errors.h"
@@ -273,6 +274,39 @@ TEST_F(PprIndexFile, DamageIsFound) {
   EXPECT_NE(complaint(graph_, options_), "");
   std::filesystem::resize_file(path_, 10);
   EXPECT_THAT(complaint(graph_, options_), HasSubstr("shorter than any file"));
+}
+
+TEST(PprPairs, AreEndsOfWalksFromTheirCentre) {
+  const TestEdges edges = skewed_graph(12, 30, 0, false, true);
+  const Graph whole = make_graph(edges, scattered_parts(12, 2), 2);
+  const PprStarSampler sampler(whole, {.restart = 0.2, .weighted = true, .walks = 5});
+  const std::uint64_t rounds = 20'000;
+  PprStars stars;
+  std::vector<std::vector<double>> counts(12, std::vector<double>(12, 0.0));
+  for (std::uint64_t round = 0; round < rounds; round += 100) {
+    sampler.draw(round * 12, 1200, stars);
+    ASSERT_EQ(stars.centres.size(), 1200U);
+    for (std::size_t i = 0; i < 1200; ++i) {
+      for (const GlobalNode end : stars.contexts_of(i))
+        counts[whole.original(stars.centres[i])][whole.original(end)] += 1;
+    }
+  }
+  for (std::uint32_t centre = 0; centre < 12; ++centre) {
+    const std::vector<double> exact = exact_ppr(edges, centre, 0.2);
+    const double walks = 5.0 * rounds;
+    EXPECT_EQ(counts[centre][centre], 0);
+    for (std::uint32_t end = 0; end < 12; ++end) {
+      if (end == centre || edges.lists()[centre].empty()) continue;
+      EXPECT_NEAR(counts[centre][end] / walks, exact[end], 5 * std::sqrt(exact[end] / walks) + 1e-9);
+    }
+  }
+  PprStars again;
+  sampler.draw(12 * 19'900 + 7, 10, again);
+  sampler.draw(12 * 19'900, 100, stars);
+  for (std::size_t i = 0; i < 10; ++i) {
+    EXPECT_EQ(again.centres[i], stars.centres[i + 7]);
+    EXPECT_TRUE(std::ranges::equal(again.contexts_of(i), stars.contexts_of(i + 7)));
+  }
 }
 
 TEST(PprOptions, BadOnesAreRefused) {

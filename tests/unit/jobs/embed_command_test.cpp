@@ -65,6 +65,20 @@ TEST_F(Commands, FromEdgeListToNeighbours) {
   EXPECT_EQ(leftovers(), std::vector<std::string>{});
 }
 
+TEST_F(Commands, PairsByPageRankLearn) {
+  const auto made = figures({"embed", in("graph.tsv"), "-o", in("emb.npy"), "--pairs", "ppr", "--dim", "16", "--walks",
+                             "20", "--length", "20", "--epochs", "40", "--window", "5"});
+  EXPECT_GT(made["pairs"], made["words"]);
+  EXPECT_LT(made["loss"], made["loss_first"]);
+  for (const auto& neighbour : figures({"query", in("emb.npy"), "a4", "-k", "3"})["queries"][0]["neighbours"]) {
+    EXPECT_EQ(neighbour["node"].get<std::string>()[0], 'a');
+  }
+  EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--pairs", "ppr", "--method", "line"}),
+              HasSubstr("pairs = ppr needs --method deepwalk, found line"));
+  EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--pairs", "ppr", "--deterministic"}),
+              HasSubstr("deterministic needs --pairs walks, found ppr"));
+}
+
 TEST_F(Commands, JobFilesDoTheSame) {
   std::ofstream(in("job.toml")) << "command = \"embed\"\n[graph]\ngraph = \"" << in("graph.tsv")
                                 << "\"\n[train]\ndim = 8\nwalks = 1\n[output]\noutput = \"" << in("job.npy") << "\"\n";
