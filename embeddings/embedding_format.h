@@ -10,6 +10,7 @@
 
 #include "embeddings/embedding.h"
 #include "embeddings/embedding_file.h"
+#include "partition/whole_file.h"
 
 namespace knotwork::embeddings {
 
@@ -41,6 +42,11 @@ using Attributes = std::map<std::string, std::string>;
 
 std::unique_ptr<EmbeddingWriter> create_npy_writer(const std::string& path, partition::NodeNames names,
                                                    std::size_t dim);
+/// The bytes before the first row of an .npy file: a multiple of 64.
+std::string npy_header(std::size_t rows, std::size_t dim);
+/// Writes the names of an .npy file beside it; whoever asked publishes them. Errors as EmbeddingWriter::create.
+std::unique_ptr<partition::WholeFile> write_ids(const std::string& npy_path, const partition::NodeNames& names);
+
 std::unique_ptr<EmbeddingWriter> create_text_writer(const std::string& path, partition::NodeNames names,
                                                     std::size_t dim, EmbeddingFormat format);
 std::unique_ptr<EmbeddingWriter> create_word2vec_binary_writer(const std::string& path, partition::NodeNames names,

@@ -20,33 +20,11 @@ static_assert(std::endian::native == std::endian::little, ".npy rows are written
 
 constexpr std::size_t kPrefixBytes = 10;  // magic (6), version (2), header length (2)
 
-std::string npy_header(std::size_t rows, std::size_t dim) {
-  std::string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
-                     std::to_string(dim) + "), }";
-  const std::size_t padded = (kPrefixBytes + text.size() + 1 + 63) / 64 * 64;
-  text.resize(padded - kPrefixBytes - 1, ' ');
-  text += '\n';
-  std::string header("\x93NUMPY\x01\x00", 8);
-  header += static_cast<char>(text.size() & 0xff);
-  header += static_cast<char>(text.size() >> 8);
-  return header + text;
-}
-
 /// Names first, rows as they come; both files are published when both are whole.
 class NpyWriter final : public EmbeddingWriter {
  public:
   NpyWriter(const std::string& path, partition::NodeNames node_names, std::size_t columns)
-      : EmbeddingWriter(std::move(node_names), columns), ids_(ids_path(path)), rows_(path) {
-    std::string block;
-    for (std::size_t node = 0; node < names().size(); ++node) {
-      names().append_name(static_cast<partition::OriginalNode>(node), block);
-      block += '\n';
-      if (block.size() > (1U << 20)) {
-        ids_.write(block);
-        block.clear();
-      }
-    }
-    ids_.write(block);
+      : EmbeddingWriter(std::move(node_names), columns), ids_(write_ids(path, names())), rows_(path) {
     rows_.write(npy_header(names().size(), dim()));
   }
 
@@ -55,13 +33,13 @@ class NpyWriter final : public EmbeddingWriter {
     rows_.write({reinterpret_cast<const char*>(rows.data()), rows.size_bytes()});
   }
   void commit() override {
-    ids_.sync();
+    ids_->sync();
     rows_.sync();
-    ids_.publish();
+    ids_->publish();
     rows_.publish();
   }
 
-  partition::WholeFile ids_;
+  std::unique_ptr<partition::WholeFile> ids_;
   partition::WholeFile rows_;
 };
 
@@ -163,9 +141,36 @@ partition::NodeNames read_ids(const std::string& npy_path, std::uint64_t rows) {
 
 }  // namespace
 
+std::string npy_header(std::size_t rows, std::size_t dim) {
+  std::string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " +
+                     std::to_string(dim) + "), }";
+  const std::size_t padded = (kPrefixBytes + text.size() + 1 + 63) / 64 * 64;
+  text.resize(padded - kPrefixBytes - 1, ' ');
+  text += '\n';
+  std::string header("\x93NUMPY\x01\x00", 8);
+  header += static_cast<char>(text.size() & 0xff);
+  header += static_cast<char>(text.size() >> 8);
+  return header + text;
+}
+
+std::unique_ptr<partition::WholeFile> write_ids(const std::string& npy_path, const partition::NodeNames& names) {
+  require_names_without(names, "\n\r", ids_path(npy_path), "it holds a line end; write .h5 instead");
+  auto file = std::make_unique<partition::WholeFile>(ids_path(npy_path));
+  std::string block;
+  for (std::size_t node = 0; node < names.size(); ++node) {
+    names.append_name(static_cast<partition::OriginalNode>(node), block);
+    block += '\n';
+    if (block.size() > (1U << 20)) {
+      file->write(block);
+      block.clear();
+    }
+  }
+  file->write(block);
+  return file;
+}
+
 std::unique_ptr<EmbeddingWriter> create_npy_writer(const std::string& path, partition::NodeNames names,
                                                    std::size_t dim) {
-  require_names_without(names, "\n\r", ids_path(path), "it holds a line end; write .h5 instead");
   return std::make_unique<NpyWriter>(path, std::move(names), dim);
 }
 

@@ -89,6 +89,7 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
     throw InputError("line with order both needs an even dim, found " + std::to_string(options.dim));
   check_deterministic(options, set);
   static_cast<void>(embeddings::embedding_format(options.output));
+  resolve(options.propagation, options.method, options.dim, set);
   static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
   if (!parse_bytes(options.replica_memory))
     throw InputError("replica-memory must be a size like 512M or 4G, found '" + options.replica_memory + "'");
@@ -132,7 +133,11 @@ worker::TrainingOptions training_options(const EmbedOptions& options, bool weigh
 std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& session) {
   cluster::Communicator& communicator = *session.communicator;
   if (!communicator.is_root()) return std::nullopt;
-  OpenedGraph opened = open_graph(options.source, session);
+  // Products read arcs one after another, for which a mapped file is as good as memory; walks jump about.
+  const auto residency = is_propagation(options.method) && communicator.size() == 1
+                             ? partition::KnotResidency::kMapped
+                             : partition::KnotResidency::kInMemory;
+  OpenedGraph opened = open_graph(options.source, session, residency);
   const auto ranks = static_cast<partition::Part>(communicator.size());
   const partition::Part has = opened.graph.parts().part_count();
   const partition::Part wanted = options.parts.value_or(std::max(ranks, has));
@@ -244,9 +249,10 @@ void declare(EmbedOptions& options, OptionSet& set) {
   set.group("Embedding");
   set.add("output,o", &options.output, "result: .npy, .txt or .bin (word2vec), .tsv, .h5").file().required();
   set.add("method", &options.method, "how")
-      .choices({"deepwalk", "node2vec", "line"}, {"fastrp", "rfp", "sage", "gcn", "lightgcn"});
+      .choices({"deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate"}, {"sage", "gcn", "lightgcn"});
   declare_training(options, set);
   declare(options.walk, set);
+  declare(options.propagation, set);
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
   set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
@@ -261,7 +267,7 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .value_name("SIZE");
   set.add("deterministic", &options.deterministic,
           "the same bytes for any number of processes, threads and parts; slower, and always bsp");
-  set.planned({"features", "labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir", "snapshot-every",
+  set.planned({"labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir", "snapshot-every",
                "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
@@ -289,6 +295,16 @@ void run(const EmbedOptions& options, Session& session) {
   set_row_service(*session.cluster, training);
   const worker::DistributedGraph graph = worker::scatter_graph(communicator, whole, names, training.may_share_memory());
   whole.reset();
+  if (is_propagation(options.method)) {
+    return run_propagation({.choice = options.propagation,
+                            .method = options.method,
+                            .output = options.output,
+                            .dim = options.dim,
+                            .seed = options.seed,
+                            .weighted = weighted,
+                            .seconds_before = seconds_since(start)},
+                           graph, session);
+  }
   cluster::require_memory(communicator, least_memory(options, graph.slice.row_count()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   worker::Trainer trainer(communicator, graph, training);
@@ -322,6 +338,7 @@ CommandEntry embed_command() {
                                 "knotwork embed github.tsv.gz -o github.txt --method node2vec --p 0.25 --q 4",
                                 "knotwork embed dblp.knot -o dblp.h5 --method line --dim 256",
                                 "zcat edges.gz | knotwork embed - -o out.bin --json figures.json",
+                                "knotwork embed rmat24.knot -o rmat24.npy --method fastrp --memory 10G",
                                 "mpirun -n 2 knotwork embed github.knot -o github.npy"}},
           .heading = "Embeddings",
           .shows_configuration = true,

@@ -7,6 +7,7 @@
 
 #include "jobs/command.h"
 #include "jobs/graph_source.h"
+#include "jobs/propagation_choice.h"
 #include "jobs/walk_choice.h"
 
 namespace knotwork::jobs {
@@ -15,7 +16,7 @@ struct EmbedOptions {
   GraphSource source;
   /// OUT; its ending chooses the format.
   std::string output;
-  /// "deepwalk", "node2vec" or "line".
+  /// "deepwalk", "node2vec", "line", "fastrp", "rfp" or "propagate".
   std::string method = "deepwalk";
   std::uint32_t dim = 128;
   std::uint32_t epochs = 1;
@@ -27,6 +28,7 @@ struct EmbedOptions {
   /// "walks": pairs of a window of a walk; "ppr": of a node and the ends of walks with restart from it.
   std::string pairs = "walks";
   WalkChoice walk;
+  PropagationChoice propagation;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;
   double min_learning_rate = 1e-4;

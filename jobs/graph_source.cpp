@@ -56,9 +56,8 @@ OpenedGraph read_text(const GraphSource& source, Session& session) {
   return {std::move(named.graph), std::move(named.names), false};
 }
 
-OpenedGraph open_parts(const GraphSource& source) {
-  // In memory: training reads at random, and pages of a mapped file cannot be huge.
-  partition::OpenedKnot knot = partition::open_knot(source.graph, {.residency = partition::KnotResidency::kInMemory});
+OpenedGraph open_parts(const GraphSource& source, partition::KnotResidency residency) {
+  partition::OpenedKnot knot = partition::open_knot(source.graph, {.residency = residency});
   const partition::GraphSummary& summary = knot.graph.summary();
   if (source.directed && !summary.directed)
     throw InputError("--directed: " + source.graph +
@@ -81,10 +80,10 @@ void declare(GraphSource& source, OptionSet& set) {
   set.add("weighted", &source.weighted, "require (or ignore) weights; otherwise they are used if the file has them");
 }
 
-OpenedGraph open_graph(const GraphSource& source, Session& session) {
+OpenedGraph open_graph(const GraphSource& source, Session& session, partition::KnotResidency residency) {
   const auto start = std::chrono::steady_clock::now();
   const bool is_knot = source.format == "knot" || (source.format == "auto" && partition::is_knot_folder(source.graph));
-  OpenedGraph opened = is_knot ? open_parts(source) : read_text(source, session);
+  OpenedGraph opened = is_knot ? open_parts(source, residency) : read_text(source, session);
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   const partition::GraphSummary& summary = opened.graph.summary();
   std::string kind = summary.directed ? "directed" : "undirected";

@@ -6,6 +6,7 @@
 
 #include "jobs/command.h"
 #include "partition/graph.h"
+#include "partition/knot_folder.h"
 #include "partition/node_names.h"
 
 namespace knotwork::jobs {
@@ -33,7 +34,8 @@ struct OpenedGraph {
 };
 
 /// Opens the graph, shows progress and notices (self-loops dropped, duplicates merged), and reports nodes, edges and
-/// seconds. Throws partition::InputError, SystemError.
-OpenedGraph open_graph(const GraphSource& source, Session& session);
+/// seconds. `residency`: of a .knot folder; memory suits random reads. Throws partition::InputError, SystemError.
+OpenedGraph open_graph(const GraphSource& source, Session& session,
+                       partition::KnotResidency residency = partition::KnotResidency::kInMemory);
 
 }  // namespace knotwork::jobs

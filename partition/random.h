@@ -24,6 +24,8 @@ enum class RandomPurpose : std::uint8_t {
   kEdgeSample = 10,
   kEvaluate = 11,
   kNegativePool = 12,
+  kProjection = 13,
+  kFeatureProjection = 14,
   kFingerprint = 16,
   kSimilarity = 17,
 };

@@ -19,7 +19,7 @@ TEST(CommandLine, BadUsageIsOneLine) {
             "knotwork: --threads must be between 1 and 1024, found 0\n");
   EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--threads", "1000000"}),
             "knotwork: --threads must be between 1 and 1024, found 1000000\n");
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "fastrp"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "sage"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp"}), HasSubstr("asp, bsp, or ssp:N"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp:0"}), HasSubstr("asp, bsp, or ssp:N"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "bsp", "--staleness", "3"}),
@@ -35,7 +35,7 @@ TEST(CommandLine, BadUsageIsOneLine) {
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--wire", "bf16"}),
               HasSubstr("exact rows, found wire bf16; expected float32"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--replica-memory", "2X"}), HasSubstr("like 512M or 4G"));
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--features", "f"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--labels", "f"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));
   EXPECT_THAT(complaint({"embed", "g.tsv"}), HasSubstr("--output"));
 }
@@ -77,6 +77,44 @@ TEST_F(Commands, PairsByPageRankLearn) {
               HasSubstr("pairs = ppr needs --method deepwalk, found line"));
   EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--pairs", "ppr", "--deterministic"}),
               HasSubstr("deterministic needs --pairs walks, found ppr"));
+}
+
+TEST(CommandLine, PropagationOptions) {
+  const auto fastrp = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"embed", "g.tsv", "-o", "x.npy", "--method", "fastrp"};
+    all.insert(all.end(), more.begin(), more.end());
+    return complaint(all);
+  };
+  EXPECT_THAT(fastrp({"--iteration-weights", "1,2", "--powers", "3"}), HasSubstr("has 2 numbers, but powers is 3"));
+  EXPECT_THAT(fastrp({"--iteration-weights", "0,0"}), HasSubstr("all 0"));
+  EXPECT_THAT(fastrp({"--sparsity", "0.5"}), HasSubstr("sqrt or a number of 1 or more, found '0.5'"));
+  EXPECT_THAT(fastrp({"--memory", "much"}), HasSubstr("like 512M or 8G, found 'much'"));
+  EXPECT_THAT(fastrp({"--window", "5"}), HasSubstr("window is an option of --method deepwalk"));
+  EXPECT_THAT(fastrp({"--teleport", "0.1"}), HasSubstr("teleport is an option of --method propagate, found fastrp"));
+  EXPECT_THAT(fastrp({"--feature-ratio", "0.1"}), HasSubstr("needs --features"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--beta", "0"}),
+              HasSubstr("beta is an option of --method fastrp, found deepwalk"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "propagate"}), HasSubstr("needs --features"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "rfp", "--dim", "100"}),
+              HasSubstr("multiple of 8, found 100"));
+}
+
+TEST_F(Commands, Propagation) {
+  const auto made = figures({"embed", in("graph.tsv"), "-o", in("frp.npy"), "--method", "fastrp", "--dim", "40"});
+  EXPECT_EQ(made["isolated_nodes"], 0);
+  EXPECT_EQ(made["multiply_adds"], 2 * 17 * 4 * 40);
+  EXPECT_EQ(figures({"info", in("frp.npy")})["dim"], 40);
+  figures({"embed", in("graph.tsv"), "-o", in("rfp.h5"), "--method", "rfp", "--dim", "24", "--powers", "5"});
+  EXPECT_EQ(figures({"info", in("rfp.h5")})["dim"], 24);
+  figures({"embed", in("graph.tsv"), "-o", in("sgc.txt"), "--method", "propagate", "--features", in("frp.npy"),
+           "--powers", "3", "--teleport", "0.1"});
+  EXPECT_EQ(figures({"info", in("sgc.txt")})["dim"], 40);
+  const std::string small =
+      complaint({"embed", in("graph.tsv"), "-o", in("no.npy"), "--method", "fastrp", "--memory", "1M", "-q"});
+  EXPECT_THAT(small, HasSubstr("memory is too small for this graph: at least"));
+  const std::string least = small.substr(small.find("least ") + 6, small.find("M are") - small.find("least ") - 5);
+  figures({"embed", in("graph.tsv"), "-o", in("frp2.npy"), "--method", "fastrp", "--dim", "40", "--memory", least});
+  EXPECT_EQ(leftovers(), std::vector<std::string>{});
 }
 
 TEST_F(Commands, JobFilesDoTheSame) {
