@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts quality network traffic ppr. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -26,6 +26,7 @@ SOURCE = Path(__file__).resolve().parents[2]
 BUILD = SOURCE / "build/release"
 KNOTWORK = BUILD / "jobs/knotwork"
 DATA = Path(os.environ.get("KNOTWORK_DATA_DIR") or SOURCE.parent / "shared/data")
+FASTRP_PEER = ["/usr/bin/python3", str(SOURCE / "tests/bench/fastrp_peer.py")]
 GENSIM = ["/usr/bin/python3", str(SOURCE / "tests/bench/gensim_peer.py")]
 # gensim's two workers on a corpus file each count their half against the whole: the rate falls from 0.025 to half of it only.
 # The more it falls, the better links are predicted, and the worse labels after so short a training; this serves both.
@@ -220,6 +221,37 @@ def parts(bench):
     return table(("ratio", "median", "bar", "reached"), rows) + "\n\n" + fenced(texts[-1])
 
 
+AUTHORS_FASTRP = (109, 9.5e9)  # seconds and bytes of the authors' program, R-MAT 20, d = 128, on another such machine
+
+
+def propagation(bench):
+    """FastRP's products against the naive memory wall; the whole command against plain scipy in the same run."""
+    scale = 14 if bench.options.quick else 20
+    text, folder, matrix = (bench.out / f"rmat{scale}.{ending}" for ending in ("tsv", "knot", "npz"))
+    if not matrix.exists():
+        bench.knotwork("generate", "rmat", "--scale", scale, "--seed", 1, "-o", text)
+        bench.knotwork("partition", text, "-k", 1, "-o", folder)
+        bench.run(*FASTRP_PEER, "prepare", text, matrix)
+    figures = bench.out / "propagation.json"
+    quick = ["--table-bytes", 1 << 26] if bench.options.quick else []
+    kernels = [program(bench, "bench_propagation", folder, "--threads", bench.threads, "--repeats", bench.rounds, "--json", figures, *quick, *more)
+               for more in (["--bf16"], [])]
+    ratio = json.loads(figures.read_text())["ratio"]
+    ours, theirs, halves = [], [], []
+    options = ("--method", "fastrp", "--dim", 128, "--iteration-weights", "0,0,1,6.67", "--threads", bench.threads)
+    for _ in range(bench.rounds):
+        theirs.append(bench.run(*FASTRP_PEER, "embed", matrix, bench.out / "scipy.npy")[1:])
+        ours.append(bench.knotwork("embed", folder, "-o", bench.out / "fastrp.npy", *options)[1:])
+        halves.append(bench.knotwork("embed", folder, "-o", bench.out / "fastrp.npy", *options, "--storage", "bf16")[1:])
+    seconds, peak = ([statistics.median(run[i] for run in runs) for runs in (ours, theirs, halves)] for i in (0, 1))
+    rows = [("products over the naive memory wall", f"{ratio:.2f}×", "≥ 1.5×", judged(ratio >= 1.5)),
+            ("whole command over scipy", f"{seconds[1] / seconds[0]:.1f}× ({seconds[0]:.2f} s, {seconds[1]:.2f} s)", "≥ 4×", judged(seconds[1] >= 4 * seconds[0])),
+            ("memory over scipy's", f"{peak[0] / peak[1]:.2f} ({peak[0] / 1e6:.0f} MB, {peak[1] / 1e6:.0f} MB)", "≤ 1/3", judged(3 * peak[0] <= peak[1])),
+            ("whole command over the authors' program", f"{AUTHORS_FASTRP[0] / seconds[0]:.0f}×", "≥ 15×", judged(AUTHORS_FASTRP[0] >= 15 * seconds[0])),
+            ("the same with --storage bf16", f"{seconds[2]:.2f} s, {peak[2] / 1e6:.0f} MB", "", "")]
+    return table(("FastRP, R-MAT %d, d = 128, four powers" % scale, "measured", "bar", "reached"), rows) + "\n\n" + fenced("\n".join(kernels))
+
+
 def quality(bench):
     """The quality rows, and the table of methods under uniform and degree-matched negatives."""
     seeds = range(1, bench.rounds + 1)
@@ -366,7 +398,8 @@ def ppr(bench):
     return table(("personalized PageRank", "measured", "bar", "reached"), ppr_runs.measure(bench, peer, edges))
 
 
-PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "quality": quality,
+PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
+         "quality": quality,
          "network": network, "traffic": traffic, "ppr": ppr}
 
 
