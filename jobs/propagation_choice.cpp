@@ -143,8 +143,6 @@ embeddings::NodeFeatures scatter_features(const std::string& path, const worker:
                                           Session& session) {
   cluster::Communicator& communicator = *session.communicator;
   const auto original = worker::gather_at_root(communicator, graph.slice.arrays().original);
-  std::vector<cluster::Bytes> to_each(static_cast<std::size_t>(communicator.size()) * 4);
-  embeddings::NodeFeatures own;
   embeddings::FeatureReport report;
   std::uint64_t columns = 0;
   std::vector<std::vector<cluster::Bytes>> messages(3, std::vector<cluster::Bytes>(communicator.size()));

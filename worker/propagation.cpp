@@ -10,6 +10,7 @@
 #include <unistd.h>
 #include <vector>
 
+#include "cluster/memory_check.h"
 #include "partition/errors.h"
 #include "partition/huge_array.h"
 #include "partition/worker_team.h"
@@ -200,6 +201,7 @@ void Propagation::choose_sizes() {
   panel = std::max(panel / width * width, width);
   block_width_ = communicator_.allreduce(std::uint64_t{width}, cluster::Reduction::kMin);
   panel_width_ = communicator_.allreduce(std::uint64_t{panel}, cluster::Reduction::kMin);
+  cluster::require_memory(communicator_, needed_bytes(block_width_, panel_width_));
 }
 
 void Propagation::make_blocks() {

@@ -27,7 +27,8 @@
 
 namespace {
 
-using namespace knotwork;
+namespace embeddings = knotwork::embeddings;
+namespace partition = knotwork::partition;
 using embeddings::BlockStorage;
 using embeddings::ColumnBlock;
 
