@@ -27,9 +27,9 @@ struct FastRpOptions {
   /// w_0: of the node's own (scaled) random vector.
   double self_weight = 0;
   /// The exponent of the degree; below 0, hubs count less.
-  double beta = -0.64;
+  double beta = -0.1;
   /// Non-zeros of R are one in s; 0 stands for sqrt(n).
-  double sparsity = 3;
+  double sparsity = 0;
   bool normalise_powers = true;
   bool standardise = false;
   /// Share of the columns that begin as random projections of node features instead of random numbers.

@@ -125,8 +125,8 @@ void resolve_fastrp(PropagationChoice& choice, std::uint32_t& dim, const OptionS
   const bool paper = choice.preset == "paper";
   if (paper && !set.was_given("dim")) dim = 512;
   if (!set.was_given("iteration-weights")) choice.iteration_weights = {0, 0, 1, 6.67};
-  if (!choice.beta) choice.beta = -0.64;
-  if (choice.sparsity.empty()) choice.sparsity = paper ? "sqrt" : "3";
+  if (!choice.beta) choice.beta = paper ? -0.64 : -0.1;
+  if (choice.sparsity.empty()) choice.sparsity = "sqrt";
   if (!choice.normalize_powers) choice.normalize_powers = true;
   if (!choice.standardize) choice.standardize = paper;
   if (choice.powers && *choice.powers != choice.iteration_weights.size()) {
@@ -266,8 +266,8 @@ void declare(PropagationChoice& choice, OptionSet& set) {
   set.add("iteration-weights", &choice.iteration_weights,
           "fastrp: weight of each power of the transition matrix; 0,0,1,6.67 unless given");
   set.add("powers", &choice.powers, "steps; 7 for rfp, 2 for propagate, as many as weights for fastrp").range(1, 1024);
-  set.add("beta", &choice.beta, "fastrp: exponent of the degree; -0.64 unless given").range(-10, 10);
-  set.add("sparsity", &choice.sparsity, "fastrp: one entry in so many is not zero; 3 unless given")
+  set.add("beta", &choice.beta, "fastrp: exponent of the degree; -0.1 unless given").range(-10, 10);
+  set.add("sparsity", &choice.sparsity, "fastrp: one entry in so many is not zero; sqrt (of the number of nodes) unless given")
       .value_name("S|sqrt");
   set.add("self-weight", &choice.self_weight, "fastrp: weight of the node's own random vector")
       .range(-kInfinity, kInfinity);
