@@ -27,7 +27,6 @@ enum class RandomPurpose : std::uint8_t {
   kProjection = 13,
   kFeatureProjection = 14,
   kFingerprint = 16,
-  kSimilarity = 17,
 };
 
 /// Four independent 32-bit numbers.
