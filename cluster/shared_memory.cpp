@@ -139,13 +139,13 @@ SharedMemory::~SharedMemory() {
 
 void SharedMemory::settle(std::span<std::byte> part) const {
   constexpr std::size_t kPageBytes = 4096;
-  for (std::size_t at = 0; at < part.size(); at += kPageBytes) {
-    volatile std::byte& byte = part[at];
-    byte = byte;
+  const auto begin = static_cast<std::size_t>(part.data() - data_);
+  const std::size_t first = begin / kHugePageBytes * kHugePageBytes;
+  const std::size_t last = std::min(size_, whole_pages(begin + part.size()));
+  // Reading makes pages real, and unlike writing leaves alone what a neighbour's rank does in the pages that both have.
+  for (std::size_t at = first; at < last; at += kPageBytes) {
+    static_cast<void>(*static_cast<const volatile std::byte*>(data_ + at));
   }
-  const std::size_t first = whole_pages(static_cast<std::size_t>(part.data() - data_));
-  const std::size_t last =
-      static_cast<std::size_t>(part.data() - data_ + part.size()) / kHugePageBytes * kHugePageBytes;
   if (first < last) madvise(data_ + first, last - first, MADV_COLLAPSE);
 }
 

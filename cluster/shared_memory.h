@@ -25,10 +25,10 @@ class SharedMemory {
   /// node of the thread that does so.
   std::span<std::byte> bytes() const { return {data_, size_}; }
 
-  /// Makes the pages of `part`, a part of bytes() that no other rank touches meanwhile, real on this thread's NUMA
-  /// node, and asks for pages of 2 MiB: rows are read in random order and would miss the TLB on nearly every one.
-  /// Collapses small pages whatever the system's default for shared memory is (madvise(2), MADV_COLLAPSE, Linux 6.1);
-  /// where that is not to be had all works, only slower.
+  /// Makes the pages of `part`, a part of bytes(), real on this thread's NUMA node unless they are already, and asks
+  /// for pages of 2 MiB: rows are read in random order and would miss the TLB on nearly every one. Collapses small
+  /// pages whatever the system's default for shared memory is (madvise(2), MADV_COLLAPSE, Linux 6.1); where that is not
+  /// to be had all works, only slower.
   void settle(std::span<std::byte> part) const;
 
  private:

@@ -95,7 +95,7 @@ HWY_INLINE void multiply_row(const ProductStep& step, std::size_t row) {
   for (std::size_t v = 0; v < kVectors; ++v) {
     Vector value = sums[v];
     if (step.self_weight != 0) {
-      const Vector own = load<kStorage>(source + row * kRowBytes, v * lanes);
+      const Vector own = load<kStorage>(source + (step.first_row + row) * kRowBytes, v * lanes);
       value = hn::Add(value, hn::Mul(hn::Set(d, step.self_weight), own));
     }
     value = hn::Mul(scale, value);
@@ -103,7 +103,7 @@ HWY_INLINE void multiply_row(const ProductStep& step, std::size_t row) {
       const Vector origin = load<kStorage>(step.origin->row(0) + row * kRowBytes, v * lanes);
       value = hn::Add(value, hn::Mul(hn::Set(d, step.restart_weight), origin));
     }
-    if (step.result != nullptr) store<kStorage>(value, step.result->row(0) + row * kRowBytes, v * lanes);
+    if (step.result != nullptr) store<kStorage>(value, step.result->row(step.first_row + row), v * lanes);
     if (collected.values != nullptr) {
       float* const to = collected.values + row * collected.stride + v * lanes;
       Vector kept = hn::Mul(hn::Set(d, collected_scale), value);

@@ -41,13 +41,16 @@ class ColumnBlock {
   ColumnBlock() = default;
   /// REQUIRES: width is 16, 32 or 64. Throws std::bad_alloc.
   ColumnBlock(std::size_t rows, std::size_t width, BlockStorage storage)
-      : width_(width), storage_(storage), values_(rows * row_bytes()) {}
+      : width_(width), storage_(storage), own_(rows * row_bytes()), values_(own_.data()) {}
+  /// In zeroed memory that outlives the block, 64-byte aligned, of at least as many bytes as its rows take.
+  ColumnBlock(std::span<std::byte> memory, std::size_t width, BlockStorage storage)
+      : width_(width), storage_(storage), values_(memory.data()) {}
 
   std::size_t width() const { return width_; }
   BlockStorage storage() const { return storage_; }
   std::size_t row_bytes() const { return width_ * bytes_per_value(storage_); }
-  std::byte* row(std::size_t row) { return values_.data() + row * row_bytes(); }
-  const std::byte* row(std::size_t row) const { return values_.data() + row * row_bytes(); }
+  std::byte* row(std::size_t row) { return values_ + row * row_bytes(); }
+  const std::byte* row(std::size_t row) const { return values_ + row * row_bytes(); }
 
   /// Makes the block narrower or wider again, at most as wide as it was made; what it held is gone.
   void reshape(std::size_t width) { width_ = width; }
@@ -55,7 +58,8 @@ class ColumnBlock {
  private:
   std::size_t width_ = kMinBlockWidth;
   BlockStorage storage_ = BlockStorage::kFloat32;
-  partition::HugeArray<std::byte> values_;
+  partition::HugeArray<std::byte> own_;  // empty if the memory is elsewhere
+  std::byte* values_ = nullptr;
 };
 
 /// Writes and reads one row: block.width() floats.
@@ -80,6 +84,8 @@ struct ProductStep {
   std::span<const partition::ArcIndex> offsets;
   /// Rows of `source`.
   std::span<const std::uint32_t> targets;
+  /// Row 0 of this product is that row of `source` and `result`, but not of the rest.
+  std::size_t first_row = 0;
   /// As targets; empty: all 1.
   std::span<const float> weights;
   std::span<const float> scale;

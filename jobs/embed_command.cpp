@@ -294,7 +294,8 @@ void run(const EmbedOptions& options, Session& session) {
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
   const worker::DistributedGraph graph =
-      worker::scatter_graph(communicator, whole, names, !is_propagation(options.method) && training.may_share_memory());
+      worker::scatter_graph(communicator, whole, names,
+                            is_propagation(options.method) ? training.shares_memory : training.may_share_memory());
   whole.reset();
   if (is_propagation(options.method)) {
     return run_propagation({.choice = options.propagation,

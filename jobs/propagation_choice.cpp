@@ -217,6 +217,7 @@ void report(const worker::PropagationReport& done, const PropagationRun& run, do
   figures.set("finish_seconds", finish_seconds);
   figures.set("multiply_adds", done.work);
   figures.set("multiply_adds_per_second", rate);
+  figures.set("shares_memory", done.shares_memory);
   figures.set("halo_rows", done.halo_rows);
   figures.set("bytes_received", done.bytes_received);
   figures.set("bytes_sent", done.bytes_sent);
@@ -224,7 +225,9 @@ void report(const worker::PropagationReport& done, const PropagationRun& run, do
   std::vector<std::pair<std::string, std::string>> lines = {
       {"products", human_count(done.work) + " multiply-adds (arcs x powers x columns) in " +
                        human_seconds(done.product_seconds) + ", " + human_count(rate) + "/s"}};
-  if (session.communicator->size() > 1) {
+  if (done.shares_memory) {
+    lines.emplace_back("rows", "all in memory that the processes share");
+  } else if (session.communicator->size() > 1) {
     lines.emplace_back("rows", human_count(static_cast<double>(done.halo_rows)) + " of other processes needed, " +
                                    human_bytes(static_cast<double>(done.bytes_sent + done.bytes_received)) +
                                    " sent and received, " + human_seconds(done.exchange_seconds) + " waited");
@@ -267,7 +270,8 @@ void declare(PropagationChoice& choice, OptionSet& set) {
           "fastrp: weight of each power of the transition matrix; 0,0,1,6.67 unless given");
   set.add("powers", &choice.powers, "steps; 7 for rfp, 2 for propagate, as many as weights for fastrp").range(1, 1024);
   set.add("beta", &choice.beta, "fastrp: exponent of the degree; -0.1 unless given").range(-10, 10);
-  set.add("sparsity", &choice.sparsity, "fastrp: one entry in so many is not zero; sqrt (of the number of nodes) unless given")
+  set.add("sparsity", &choice.sparsity,
+          "fastrp: one entry in so many is not zero; sqrt (of the number of nodes) unless given")
       .value_name("S|sqrt");
   set.add("self-weight", &choice.self_weight, "fastrp: weight of the node's own random vector")
       .range(-kInfinity, kInfinity);

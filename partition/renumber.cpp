@@ -95,8 +95,14 @@ Graph slice_parts(const Graph& whole, Part first, Part last) {
   if (!whole.is_whole() || first >= last || last > whole.parts().part_count()) {
     throw std::invalid_argument("slice_parts needs a whole graph and a range of its parts");
   }
-  const GlobalNode first_node = whole.parts().first(first);
-  const std::size_t row_count = whole.parts().last(last - 1) - first_node;
+  return slice_rows(whole, whole.parts().first(first), whole.parts().last(last - 1));
+}
+
+Graph slice_rows(const Graph& whole, GlobalNode first_node, GlobalNode last_node) {
+  if (!whole.is_whole() || first_node > last_node || last_node > whole.summary().node_count) {
+    throw std::invalid_argument("slice_rows needs a whole graph and a range of its rows");
+  }
+  const std::size_t row_count = last_node - first_node;
   const GraphArrays& held = whole.arrays();
   const ArcIndex first_arc = held.offsets[first_node];
   const std::size_t arc_count = held.offsets[first_node + row_count] - first_arc;

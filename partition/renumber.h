@@ -13,6 +13,9 @@ namespace knotwork::partition {
 /// REQUIRES: whole.is_whole() and whole has one part. Throws std::invalid_argument otherwise.
 Graph renumber_by_parts(const Graph& whole, std::span<const Part> part_of, Part parts);
 
+/// The rows [first, last) of a whole graph, wherever parts end. Otherwise as slice_parts.
+Graph slice_rows(const Graph& whole, GlobalNode first, GlobalNode last);
+
 /// The parts [first, last) of a whole graph, for one rank. Shares all arrays of `whole` but the offsets (copied, so
 /// that they start at 0); keeps `whole`'s memory alive. Throws std::invalid_argument if the range is empty or outside.
 Graph slice_parts(const Graph& whole, Part first, Part last);

@@ -11,8 +11,10 @@
 #include <vector>
 
 #include "cluster/memory_check.h"
+#include "cluster/shared_memory.h"
 #include "partition/errors.h"
 #include "partition/huge_array.h"
+#include "partition/renumber.h"
 #include "partition/worker_team.h"
 #include "ps/shard.h"
 #include "worker/halo_exchange.h"
@@ -57,6 +59,29 @@ std::uint64_t resident_bytes() {
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+/// Rows that this rank computes: its own; where ranks reach all rows, and can make the first ones of any, as many that
+/// all have about as many arcs.
+partition::Graph rows_of_rank(const cluster::Communicator& communicator, const DistributedGraph& graph,
+                              const embeddings::InitialRows& initial) {
+  if (!graph.whole || !initial.reaches_others()) return graph.slice;
+  const std::span<const partition::ArcIndex> offsets = graph.whole->arrays().offsets;
+  // A row costs something, too: that of about eight arcs.
+  constexpr std::uint64_t kArcsOfRow = 8;
+  const auto cost_before = [&](std::size_t row) { return offsets[row] + kArcsOfRow * row; };
+  const auto bound = [&](int rank) {
+    const std::uint64_t wanted = cost_before(offsets.size() - 1) * static_cast<std::uint64_t>(rank) /
+                                 static_cast<std::uint64_t>(communicator.size());
+    std::size_t low = 0;
+    std::size_t high = offsets.size() - 1;
+    while (low < high) {
+      const std::size_t middle = (low + high) / 2;
+      (cost_before(middle) < wanted) ? low = middle + 1 : high = middle;
+    }
+    return static_cast<GlobalNode>(low);
+  };
+  return partition::slice_rows(*graph.whole, bound(communicator.rank()), bound(communicator.rank() + 1));
+}
+
 /// A block on its way through the powers.
 struct Lane {
   ColumnBlock source;
@@ -69,8 +94,9 @@ struct Lane {
 /// The columns of one layer that wait to be written: own rows, `stride` floats apart.
 struct Panel {
   partition::HugeArray<float> memory;  // Alone.
-  ps::TableIndex table = 0;            // Several ranks: rank 0 pulls from here.
-  float* values = nullptr;
+  ps::TableIndex table = 0;            // Where rows travel: rank 0 pulls from here.
+  float* values = nullptr;             // Row 0 of this rank.
+  const float* all = nullptr;          // Row 0 of all, where all are at hand.
 };
 
 class Propagation {
@@ -80,26 +106,38 @@ class Propagation {
               embeddings::LayeredMatrix* matrix, const PropagationProgress& progress)
       : communicator_(communicator),
         graph_(graph),
-        slice_(graph.slice),
+        slice_(rows_of_rank(communicator, graph, initial)),
         initial_(initial),
         options_(options),
         plan_(options.plan),
         matrix_(matrix),
         progress_(progress),
-        original_(slice_.arrays().original.begin(), slice_.arrays().original.end()) {}
+        original_(slice_.arrays().original.begin(), slice_.arrays().original.end()) {
+    report_.shares_memory = shares();
+  }
 
   PropagationReport run();
 
  private:
   bool alone() const { return communicator_.size() == 1; }
-  std::size_t lane_count() const { return alone() ? 1 : 2; }
-  std::size_t block_rows() const { return lists_ ? lists_->block_rows() : slice_.row_count(); }
+  /// Whether ranks read each other's rows in place.
+  bool shares() const { return graph_.whole.has_value(); }
+  bool has_all_rows() const { return alone() || shares(); }
+  std::size_t lane_count() const { return has_all_rows() ? 1 : 2; }
+  std::size_t block_rows() const {
+    if (shares()) return slice_.summary().node_count;
+    return lists_ ? lists_->block_rows() : slice_.row_count();
+  }
+  /// The row of a block at which this rank's own begin.
+  std::size_t first_row() const { return shares() ? slice_.first_node() : 0; }
 
   void learn_scales();
   void register_halo();
   std::uint64_t needed_bytes(std::size_t width, std::size_t panel) const;
   void choose_sizes();
   void make_blocks();
+  void share_blocks();
+  std::span<std::byte> share(std::size_t row_bytes);
   void find_output_order();
 
   void propagate_panel(std::size_t first_column, std::size_t width);
@@ -116,7 +154,7 @@ class Propagation {
 
   cluster::Communicator& communicator_;
   const DistributedGraph& graph_;
-  const partition::Graph& slice_;
+  partition::Graph slice_;
   const embeddings::InitialRows& initial_;
   const PropagationOptions& options_;
   const embeddings::PropagationPlan& plan_;
@@ -130,6 +168,7 @@ class Propagation {
   std::size_t block_width_ = kMinBlockWidth;
   std::size_t panel_width_ = kMinBlockWidth;
 
+  std::vector<cluster::SharedMemory> shared_;
   ps::Shard shard_;
   std::vector<Panel> panels_;
   std::optional<RowServers> servers_;
@@ -155,7 +194,7 @@ void Propagation::learn_scales() {
 }
 
 void Propagation::register_halo() {
-  if (alone()) return;
+  if (has_all_rows()) return;
   lists_.emplace(communicator_, slice_, graph_.rank_bounds);
   original_ = lists_->share_facts(communicator_, std::span<const OriginalNode>(original_));
   scales_.initial = lists_->share_facts(communicator_, std::span<const float>(scales_.initial));
@@ -169,7 +208,9 @@ std::uint64_t Propagation::needed_bytes(std::size_t width, std::size_t panel) co
   if (lists_) {
     bytes += lane_count() * HaloExchange::kVersions * lists_->own_parcels().size() * kNodesPerParcel * row_bytes;
   }
-  bytes += std::uint64_t{plan_.layers} * slice_.row_count() * panel * sizeof(float);
+  // Rank 0 writes what all have collected.
+  const std::uint64_t panel_rows = shares() && matrix_ != nullptr ? block_rows() : slice_.row_count();
+  bytes += std::uint64_t{plan_.layers} * panel_rows * panel * sizeof(float);
   if (matrix_ != nullptr) bytes += slice_.summary().node_count * sizeof(GlobalNode);
   return bytes;
 }
@@ -178,7 +219,7 @@ std::uint64_t Propagation::needed_bytes(std::size_t width, std::size_t panel) co
 void Propagation::choose_sizes() {
   const std::size_t columns = rounded_up(plan_.columns, kMinBlockWidth);
   // Tables of parcels have one width.
-  std::size_t width = alone() ? embeddings::fitting_block_width(block_rows(), options_.storage) : kMinBlockWidth;
+  std::size_t width = has_all_rows() ? embeddings::fitting_block_width(block_rows(), options_.storage) : kMinBlockWidth;
   width = std::min(width, std::max(kMinBlockWidth, std::size_t{1} << (63 - __builtin_clzll(columns))));
   std::size_t panel = std::min(columns, std::max(kUsualPanel, width));
   if (options_.memory) {
@@ -204,7 +245,28 @@ void Propagation::choose_sizes() {
   cluster::require_memory(communicator_, needed_bytes(block_width_, panel_width_));
 }
 
+/// Collective. Rows of all ranks, `row_bytes` bytes each, in memory that they share.
+std::span<std::byte> Propagation::share(std::size_t row_bytes) {
+  std::optional<cluster::SharedMemory> memory = cluster::share_memory(communicator_, block_rows() * row_bytes);
+  if (!memory) throw cluster::ClusterError("the system has no more memory that processes can share");
+  memory->settle(memory->bytes().subspan(first_row() * row_bytes, slice_.row_count() * row_bytes));
+  return shared_.emplace_back(std::move(*memory)).bytes();
+}
+
+void Propagation::share_blocks() {
+  Lane& lane = lanes_.front();
+  const std::size_t row_bytes = block_width_ * bytes_per_value(options_.storage);
+  lane.source = ColumnBlock(share(row_bytes), block_width_, options_.storage);
+  lane.result = ColumnBlock(share(row_bytes), block_width_, options_.storage);
+  if (plan_.restart != 0) lane.origin = ColumnBlock(slice_.row_count(), block_width_, options_.storage);
+  for (std::uint32_t layer = 0; layer < plan_.layers; ++layer) {
+    auto* all = reinterpret_cast<float*>(share(panel_width_ * sizeof(float)).data());
+    panels_.push_back({.memory = {}, .values = all + first_row() * panel_width_, .all = all});
+  }
+}
+
 void Propagation::make_blocks() {
+  if (shares()) return share_blocks();
   const std::size_t row_bytes = block_width_ * bytes_per_value(options_.storage);
   RowServerOptions servers = options_.servers;
   for (std::size_t i = 0; i < lane_count(); ++i) {
@@ -223,6 +285,7 @@ void Propagation::make_blocks() {
     if (alone()) {
       panel.memory = partition::HugeArray<float>(slice_.row_count() * panel_width_);
       panel.values = panel.memory.data();
+      panel.all = panel.values;
       continue;
     }
     panel.table = shard_.add_table({.name = "panel" + std::to_string(layer),
@@ -243,6 +306,10 @@ void Propagation::find_output_order() {
     for (std::size_t node = 0; node < original.size(); ++node) node_of_[original[node]] = static_cast<GlobalNode>(node);
   };
   if (alone()) return order(slice_.arrays().original);
+  if (shares()) {
+    if (matrix_ != nullptr) order(graph_.whole->arrays().original);
+    return;
+  }
   const auto all = gather_at_root(communicator_, std::span<const OriginalNode>(slice_.arrays().original));
   if (matrix_ != nullptr) order(all);
 }
@@ -286,7 +353,7 @@ void Propagation::propagate_blocks(std::size_t lanes, std::size_t panel_first, s
     Lane& lane = lanes_[i];
     for (ColumnBlock* block : {&lane.source, &lane.result, &lane.origin}) block->reshape(width);
     fill(lane, panel_first);
-    if (!initial_.reaches_others()) exchange(lane);
+    if (shares() || !initial_.reaches_others()) exchange(lane);
   }
   for (std::uint32_t power = 1; power <= plan_.powers(); ++power) {
     for (std::size_t i = 0; i < lanes; ++i) {
@@ -302,7 +369,7 @@ void Propagation::propagate_blocks(std::size_t lanes, std::size_t panel_first, s
 /// Power 0: own rows, and those of others that can be made here.
 void Propagation::fill(Lane& lane, std::size_t panel_first) {
   const auto start = Clock::now();
-  const std::size_t rows = initial_.reaches_others() ? block_rows() : slice_.row_count();
+  const std::size_t rows = initial_.reaches_others() && !shares() ? block_rows() : slice_.row_count();
   const std::size_t width = lane.source.width();
   const std::size_t real = lane.first_column < plan_.columns ? std::min(width, plan_.columns - lane.first_column) : 0;
   const std::size_t tasks = (rows + kWindowRows - 1) / kWindowRows;
@@ -312,7 +379,7 @@ void Propagation::fill(Lane& lane, std::size_t panel_first) {
     for (std::size_t row = task * kWindowRows; row < last; ++row) {
       initial_.fill(original_[row], static_cast<partition::LocalNode>(row), scales_.initial[row], lane.first_column,
                     std::span(values).first(real));
-      embeddings::store_row(std::span(values).first(width), lane.source, row);
+      embeddings::store_row(std::span(values).first(width), lane.source, first_row() + row);
       if (row >= slice_.row_count()) continue;
       collect_initial(row, std::span(values).first(width), lane.first_column - panel_first);
       if (plan_.restart != 0) embeddings::store_row(std::span(values).first(width), lane.origin, row);
@@ -337,6 +404,7 @@ void Propagation::multiply(Lane& lane, std::uint32_t power, std::size_t panel_fi
   const partition::GraphArrays& arrays = slice_.arrays();
   embeddings::ProductStep step{.offsets = arrays.offsets,
                                .targets = lists_ ? lists_->targets() : arrays.targets,
+                               .first_row = first_row(),
                                .weights = plan_.weighted ? arrays.weights : std::span<const float>(),
                                .scale = scales_.product,
                                .self_weight = static_cast<float>(plan_.self_weight),
@@ -364,9 +432,13 @@ void Propagation::multiply(Lane& lane, std::uint32_t power, std::size_t panel_fi
 }
 
 void Propagation::exchange(Lane& lane) {
-  if (!lane.exchange) return;
+  if (alone()) return;
   const auto start = Clock::now();
-  lane.exchange->publish(communicator_, lane.source, options_.threads);
+  if (shares()) {
+    communicator_.barrier();  // All rows are there, and nobody reads those that the next product replaces.
+  } else {
+    lane.exchange->publish(communicator_, lane.source, options_.threads);
+  }
   report_.exchange_seconds += since(start);
 }
 
@@ -382,7 +454,7 @@ void Propagation::write_panel(std::size_t first_column, std::size_t width) {
   const std::size_t real = first_column < plan_.columns ? std::min(width, plan_.columns - first_column) : 0;
   if (!alone()) communicator_.barrier();
   for (std::uint32_t layer = 0; layer < plan_.layers && matrix_ != nullptr; ++layer) {
-    alone() ? write_own(layer, first_column, real) : write_pulled(layer, first_column, real);
+    has_all_rows() ? write_own(layer, first_column, real) : write_pulled(layer, first_column, real);
   }
   // No one may overwrite a panel that rank 0 still reads.
   if (!alone()) communicator_.barrier();
@@ -390,7 +462,7 @@ void Propagation::write_panel(std::size_t first_column, std::size_t width) {
 }
 
 void Propagation::write_own(std::uint32_t layer, std::size_t first_column, std::size_t width) {
-  const float* const panel = panels_[layer].values;
+  const float* const panel = panels_[layer].all;
   const std::size_t tasks = (node_of_.size() + kWindowRows - 1) / kWindowRows;
   partition::share_among_workers(options_.threads, tasks, [&](unsigned /*worker*/, std::size_t task) {
     const std::size_t first = task * kWindowRows;
@@ -433,6 +505,7 @@ PropagationReport Propagation::finished() {
   report_.product_seconds = seconds[2];
   report_.exchange_seconds = seconds[3];
   report_.write_seconds = seconds[4];
+  if (shares()) return report_;
   std::array<std::uint64_t, 3> counts{lists_->halo_rows(), 0, 0};
   for (const Lane& lane : lanes_) {
     const ps::ClientTraffic traffic = lane.exchange->client()->traffic();

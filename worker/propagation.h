@@ -3,7 +3,8 @@
 // Columns are done block by block; a block passes through all powers before the next begins. One rank: straight.
 // Several ranks: each has the rows of its own parts; before a product, the rows of other ranks that its arcs lead to
 // are pulled (halo_exchange.h). Two blocks are under way at a time: while one's halo travels, the other one is
-// multiplied.
+// multiplied. Ranks that share memory (DistributedGraph::whole) read each other's rows where they are instead, and only
+// wait for each other after each power.
 //
 // What is kept of the powers is collected in panels of some blocks' columns; a full panel goes to rank 0's files, in
 // the order of original nodes. Rows and columns never meet before that, so the result is the same to the bit for any
@@ -43,6 +44,7 @@ struct PropagationReport {
   double product_seconds = 0;
   double exchange_seconds = 0;  ///< packing, barriers, and waiting for halo rows
   double write_seconds = 0;     ///< panels to files
+  bool shares_memory = false;
   std::uint64_t halo_rows = 0;  ///< sum over ranks
   std::uint64_t bytes_sent = 0;
   std::uint64_t bytes_received = 0;

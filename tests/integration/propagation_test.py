@@ -70,9 +70,10 @@ class SameBytes(BinaryTest):
             expected = self.checksum(graph, options, ["--threads", "1"])
             runs = [(["--threads", "2"], 1), (["--memory", "150M"], 1)]
             if shutil.which("mpirun"):
-                runs += [(["--partition-method", method, "--threads", str(threads)], ranks)
-                         for method in ("metis", "hash") for ranks, threads in ((2, 2), (4, 1))]
-                runs += [(["--memory", "200M", "--threads", "1"], 2)]
+                runs += [(["--partition-method", method, "--threads", str(threads), "--transport", transport], ranks)
+                         for method, ranks, threads, transport in (("metis", 2, 2, "shared"), ("hash", 2, 2, "ipc"),
+                                                                   ("metis", 4, 1, "ipc"), ("hash", 4, 1, "shared"))]
+                runs += [(["--memory", "200M", "--threads", "1", "--transport", transport], 2) for transport in ("shared", "ipc")]
             for more, ranks in runs:
                 with self.subTest(name, graph=graph, more=" ".join(more), ranks=ranks):
                     self.assertEqual(expected, self.checksum(graph, options, more, ranks))
@@ -90,6 +91,7 @@ class SameBytes(BinaryTest):
         options = ["--method", "fastrp", "--dim", "32", "--directed"]
         expected = self.checksum("graph.tsv", options)
         if shutil.which("mpirun"):
+            self.assertEqual(expected, self.checksum("graph.tsv", options, ["--partition-method", "hash", "--transport", "ipc"], 2))
             self.assertEqual(expected, self.checksum("graph.tsv", options, ["--partition-method", "hash"], 2))
 
 
