@@ -15,6 +15,7 @@
 #include "worker/model_tables.h"
 #include "worker/rank_arrays.h"
 #include "worker/row_servers.h"
+#include "worker/training_state.h"
 
 namespace knotwork::worker {
 
@@ -30,80 +31,6 @@ namespace {
 
 /// Rows that rank 0 pulls and writes at a time on export.
 constexpr std::size_t kExportRows = 1024;
-
-/// One table pair that is trained alone; its input table is a block of the published columns. LINE's first order has
-/// one table in both roles.
-struct Block {
-  ps::TableIndex inputs;
-  ps::TableIndex outputs;
-  ps::TableIndex clocks;
-  SkipGramOptions options;
-  DenseRows input_rows;  // all that this rank reaches in place
-  DenseRows output_rows;
-};
-
-}  // namespace
-
-struct Trainer::State {
-  State(cluster::Communicator& communicator_in, const DistributedGraph& graph_in, TrainingOptions options_in)
-      : communicator(communicator_in),
-        graph(graph_in),
-        options(std::move(options_in)),
-        shares_rows(graph.whole && options.may_share_memory()),
-        negatives(embeddings::node_masses(reach(), 0.75, options.walk.weighted), reach().first_node()) {}
-
-  bool alone() const { return communicator.size() == 1; }
-  /// Whether every row of the job can be touched in place.
-  bool has_all_rows() const { return alone() || shares_rows; }
-  /// What this rank can walk on without asking others.
-  const Graph& reach() const { return has_all_rows() && graph.whole ? *graph.whole : graph.slice; }
-
-  cluster::Communicator& communicator;
-  const DistributedGraph& graph;
-  TrainingOptions options;
-  bool shares_rows;
-  NegativeSampler negatives;  // over reach()
-  ps::Shard shard;
-  std::vector<Block> blocks;
-  std::optional<RowServers> servers;
-  std::unique_ptr<ps::Client> client;
-  DistributedCosts costs;
-  TrainingMeter meter;
-  mutable std::mutex clock_mutex;
-  std::unique_ptr<TrainingClock> running_clock;  // The pointer is guarded by clock_mutex.
-  std::optional<double> trained_seconds;         // Guarded by clock_mutex; empty while training goes on.
-
-  void add_blocks();
-  void add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table);
-  std::pair<ps::TableIndex, DenseRows> add_table(const std::string& name, const SkipGramOptions& skipgram);
-  void connect();
-  DistributedJob job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
-  DeterministicJob deterministic_job(const Block& block, TrainingClock& clock, const ProgressCallback& progress);
-  void count(const DistributedCosts& more);
-  void train_walks(TrainingClock& clock, const ProgressCallback& progress);
-  void train_stars(TrainingClock& clock, const ProgressCallback& progress);
-  void train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress);
-  LocalTables local_tables(const Block& block, std::span<const float> keep);
-  void pull_rows(const Block& block, std::span<const ps::RowIndex> rows, std::span<float> values);
-  std::vector<float> keep_probabilities() const;
-  std::uint64_t stars_of_job() const;
-  std::uint64_t stars_of_rank() const;
-  std::uint64_t first_ppr_star(int rank) const;
-  std::uint64_t work_of_rank() const;
-  TrainingClock& start_clock(embeddings::LearningRate learning_rate);
-  RankFigures figures() const;
-  /// Of the first and the last twentieth of the work in which any loss was taken.
-  struct Losses {
-    std::uint64_t pairs = 0;
-    double first = 0;
-    double last = 0;
-  };
-  Losses losses_of_job(const TrainingClock& clock);
-  TrainingReport report(const TrainingClock& clock);
-  std::vector<GlobalNode> nodes_in_output_order();
-};
-
-namespace {
 
 SkipGramOptions half_of(SkipGramOptions options) {
   options.dim /= 2;
@@ -131,14 +58,6 @@ class SharedFigures {
  private:
   cluster::Communicator& communicator_;
 };
-
-/// What rank 0's figures say besides its own.
-std::optional<SlowestRank> slowest_in(std::span<const double> told) {
-  const std::size_t own = numbers_of({}).size();
-  if (told.size() < own + 3) return std::nullopt;
-  return SlowestRank{
-      .rank = static_cast<cluster::Rank>(told[own]), .batches = told[own + 1], .batches_of_fastest = told[own + 2]};
-}
 
 void check(const TrainingOptions& options, const Graph& slice) {
   embeddings::check_options(options.skipgram);
@@ -204,11 +123,11 @@ void Trainer::State::connect() {
   client = servers->connect();
 }
 
-LocalTables Trainer::State::local_tables(const Block& block, std::span<const float> keep) {
+LocalTables Trainer::State::local_tables(const TrainedBlock& block, std::span<const float> keep) {
   return {.inputs = block.input_rows, .outputs = block.output_rows, .negatives = &negatives, .keep = keep};
 }
 
-DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, const ProgressCallback& progress) {
+DistributedJob Trainer::State::job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress) {
   return {.communicator = communicator,
           .graph = graph,
           .options = options,
@@ -228,7 +147,7 @@ DistributedJob Trainer::State::job(const Block& block, TrainingClock& clock, con
           .progress = progress};
 }
 
-DeterministicJob Trainer::State::deterministic_job(const Block& block, TrainingClock& clock,
+DeterministicJob Trainer::State::deterministic_job(const TrainedBlock& block, TrainingClock& clock,
                                                    const ProgressCallback& progress) {
   return {.communicator = communicator,
           .graph = graph,
@@ -298,7 +217,7 @@ void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& p
     return;
   }
   const std::vector<float> keep = keep_probabilities();
-  const Block& block = blocks.front();
+  const TrainedBlock& block = blocks.front();
   if (has_all_rows()) {
     communicator.barrier();  // All rows are initialised.
     train_walks_locally(graph.slice, engine, local_tables(block, keep), options, clock, progress);
@@ -322,7 +241,7 @@ void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& p
   const embeddings::StarSampler stars(graph.slice, options.walk.weighted);
   const std::uint64_t own_stars = stars_of_rank();
   const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
-  for (const Block& block : blocks) {
+  for (const TrainedBlock& block : blocks) {
     if (options.deterministic) {
       const std::uint64_t count_of_block = stars_of_job();
       const auto before = static_cast<std::uint64_t>(&block - blocks.data()) * count_of_block;
@@ -347,102 +266,8 @@ TrainingClock& Trainer::State::start_clock(embeddings::LearningRate learning_rat
   return *running_clock;
 }
 
-RankFigures Trainer::State::figures() const {
-  RankFigures out;
-  const CourierMeter& courier = meter.courier;
-  const auto number = [](const std::atomic<std::uint64_t>& count) {
-    return static_cast<double>(count.load(std::memory_order_relaxed));
-  };
-  out.waited_seconds = meter.waited_seconds.load(std::memory_order_relaxed);
-  out.batches = number(courier.batches);
-  out.uses = number(courier.uses);
-  out.remote_uses = number(courier.remote_uses);
-  out.rows_pulled = number(courier.rows_pulled);
-  out.rows_pushed = number(courier.rows_pushed);
-  out.bytes_received = number(courier.bytes_received);
-  out.bytes_sent = number(courier.bytes_sent);
-  out.walker_bytes = number(meter.walker_bytes);
-  out.replicas = number(courier.replicas);
-  out.replicas_evicted = number(courier.replicas_evicted);
-  out.staleness = number(courier.staleness);
-  out.staleness_max = number(courier.staleness_max);
-  out.threads = options.threads;
-  const std::scoped_lock lock(clock_mutex);
-  if (!running_clock) return out;
-  const TrainingProgress done = running_clock->totals();
-  out.work = static_cast<double>(std::min(running_clock->work(), running_clock->total_work()));
-  out.work_in_all = static_cast<double>(running_clock->total_work());
-  out.seconds = trained_seconds.value_or(done.seconds);
-  out.words = static_cast<double>(done.words);
-  out.pairs = static_cast<double>(done.pairs);
-  for (const TrainingClock::LossBin& bin : running_clock->loss_curve()) {
-    out.loss_sum += bin.sum;
-    out.loss_pairs += bin.pairs;
-  }
-  return out;
-}
-
-/// A twentieth of a small job may have been too short to take a loss from.
-Trainer::State::Losses Trainer::State::losses_of_job(const TrainingClock& clock) {
-  std::vector<double> sums;
-  for (const TrainingClock::LossBin& bin : clock.loss_curve()) sums.insert(sums.end(), {bin.sum, bin.pairs});
-  communicator.allreduce(sums, cluster::Reduction::kSum);
-  Losses losses;
-  for (std::size_t i = 0; i < sums.size(); i += 2) {
-    if (sums[i + 1] == 0) continue;
-    losses.last = sums[i] / sums[i + 1];
-    if (losses.pairs == 0) losses.first = losses.last;
-    losses.pairs += static_cast<std::uint64_t>(sums[i + 1]);
-  }
-  return losses;
-}
-
-TrainingReport Trainer::State::report(const TrainingClock& clock) {
-  const TrainingProgress done = clock.totals();
-  const RowTraffic& rows = costs.rows;
-  std::vector<double> sums;
-  for (const std::uint64_t figure :
-       {done.words, done.pairs, rows.rows_pulled, rows.rows_pushed, rows.bytes_received, rows.bytes_sent, rows.uses,
-        rows.remote_uses, costs.walkers.walkers_sent, costs.walkers.bytes_sent}) {
-    sums.push_back(static_cast<double>(figure));
-  }
-  const std::size_t others = sums.size();
-  const CourierMeter& courier = meter.courier;
-  for (const CourierMeter::Count* count : {&courier.batches, &courier.replicas, &courier.replicas_evicted})
-    sums.push_back(static_cast<double>(count->load()));
-  sums.push_back(costs.waited_seconds);
-  sums.push_back(done.seconds * options.threads);
-  communicator.allreduce(sums, cluster::Reduction::kSum);
-  const std::uint64_t staleness_max = communicator.allreduce(courier.staleness_max.load(), cluster::Reduction::kMax);
-  const Losses losses = losses_of_job(clock);
-  const auto share = [&](std::size_t part, std::size_t whole) {
-    return sums[whole] > 0 ? sums[part] / sums[whole] : 0;
-  };
-  const auto total = [&](std::size_t i) { return static_cast<std::uint64_t>(sums[i]); };
-  return {.words = total(0),
-          .pairs = total(1),
-          .seconds = done.seconds,
-          .loss_pairs = losses.pairs,
-          .loss_first = losses.first,
-          .loss = losses.last,
-          .rows_pulled = total(2),
-          .rows_pushed = total(3),
-          .bytes_received = total(4),
-          .bytes_sent = total(5),
-          .row_uses = total(6),
-          .remote_share = share(7, 6),
-          .wait_share = share(others + 3, others + 4),
-          .walkers_sent = total(8),
-          .walker_bytes = total(9),
-          .batches = total(others),
-          .replicas = total(others + 1),
-          .replicas_evicted = total(others + 2),
-          .staleness_max = staleness_max,
-          .shares_memory = shares_rows};
-}
-
 /// `values`: rows.size() * dim floats.
-void Trainer::State::pull_rows(const Block& block, std::span<const ps::RowIndex> rows, std::span<float> values) {
+void Trainer::State::pull_rows(const TrainedBlock& block, std::span<const ps::RowIndex> rows, std::span<float> values) {
   if (!has_all_rows()) return client->pull(block.inputs, rows, values);
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const std::size_t dim = block.options.dim;
@@ -472,7 +297,7 @@ Trainer::~Trainer() = default;
 
 std::uint32_t Trainer::dim() const {
   std::uint32_t columns = 0;
-  for (const Block& block : state_->blocks) columns += block.options.dim;
+  for (const TrainedBlock& block : state_->blocks) columns += block.options.dim;
   return columns;
 }
 
@@ -494,45 +319,6 @@ TrainingReport Trainer::train(const ProgressCallback& progress) {
   return state_->report(clock);
 }
 
-RankFigures Trainer::figures() const {
-  return state_->figures();
-}
-
-JobFigures Trainer::job_figures() const {
-  const cluster::Communicator& communicator = state_->communicator;
-  std::vector<std::optional<RankFigures>> ranks(static_cast<std::size_t>(communicator.size()));
-  const auto own = static_cast<std::size_t>(communicator.rank());
-  ranks[own] = figures();
-  if (communicator.is_root()) {
-    for (std::size_t rank = 1; rank < ranks.size(); ++rank) {
-      ranks[rank] = worker::figures_of(communicator.figures_of(static_cast<cluster::Rank>(rank)));
-    }
-    return sum_of(ranks);
-  }
-  JobFigures job = sum_of(ranks);
-  const std::vector<double> told = communicator.figures_of(0);
-  if (const auto slowest = slowest_in(told)) job.slowest = *slowest;
-  return job;
-}
-
-RowServiceFigures Trainer::row_service(std::size_t hot_rows) const {
-  RowServiceFigures out;
-  const ps::ClientMeter& meter = state_->servers->meter();
-  out.pulls = meter.pulls.counts();
-  out.pushes = meter.pushes.counts();
-  out.client_bytes_sent = meter.bytes_sent;
-  out.client_bytes_received = meter.bytes_received;
-  out.resent = meter.resent;
-  if (const ps::Server* server = state_->servers->own()) {
-    out.server = server->counters();
-    out.hot_rows = server->hottest_rows(hot_rows);
-  }
-  for (std::size_t t = 0; t < state_->shard.table_count(); ++t) {
-    out.table_names.push_back(state_->shard.table(static_cast<ps::TableIndex>(t)).spec().name);
-  }
-  return out;
-}
-
 void Trainer::export_rows(embeddings::EmbeddingWriter* writer) {
   const std::vector<GlobalNode> nodes = state_->nodes_in_output_order();
   const std::size_t columns = dim();
@@ -544,7 +330,7 @@ void Trainer::export_rows(embeddings::EmbeddingWriter* writer) {
     rows.assign(nodes.begin() + first, nodes.begin() + first + count);
     values.resize(count * columns);
     std::size_t column = 0;
-    for (const Block& block : state_->blocks) {
+    for (const TrainedBlock& block : state_->blocks) {
       const std::size_t width = block.options.dim;
       block_values.resize(count * width);
       state_->pull_rows(block, rows, block_values);
