@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <sstream>
+#include <unistd.h>
 
 #include "cluster/host_address.h"
 #include "cluster/host_resources.h"
@@ -56,6 +58,13 @@ void require_memory(Communicator& communicator, std::uint64_t needed) {
   std::string message;
   for (const std::string& line : short_hosts(ranks)) message += (message.empty() ? "" : "; ") + line;
   if (!message.empty()) throw ClusterError(message);
+}
+
+std::uint64_t resident_bytes() {
+  std::uint64_t all = 0;
+  std::uint64_t resident = 0;
+  std::ifstream("/proc/self/statm") >> all >> resident;
+  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
 }  // namespace knotwork::cluster

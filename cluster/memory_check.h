@@ -27,4 +27,7 @@ std::vector<std::string> short_hosts(const std::vector<MemoryNeed>& ranks);
 /// text, if the ranks of a host together need more than its memory, control groups and Slurm job leave.
 void require_memory(Communicator& communicator, std::uint64_t needed);
 
+/// Bytes of memory that this process holds now.
+std::uint64_t resident_bytes();
+
 }  // namespace knotwork::cluster

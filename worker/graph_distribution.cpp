@@ -1,8 +1,10 @@
 #include "worker/graph_distribution.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
+#include <ranges>
 #include <string>
 #include <utility>
 
@@ -195,6 +197,18 @@ std::vector<GlobalNode> rank_bounds(const PartBounds& parts, int rank_count) {
   }
   bounds.push_back(parts.node_count());
   return bounds;
+}
+
+Graph slice_by_arcs(const Graph& whole, int rank, int rank_count) {
+  constexpr std::uint64_t kArcsOfRow = 8;
+  const std::span<const ArcIndex> offsets = whole.arrays().offsets;
+  const auto rows = std::views::iota(std::size_t{0}, offsets.size());
+  const auto cost_before = [&](std::size_t row) { return offsets[row] + kArcsOfRow * row; };
+  const auto bound = [&](int r) {
+    const std::uint64_t wanted = cost_before(offsets.size() - 1) * static_cast<std::uint64_t>(r) / rank_count;
+    return static_cast<GlobalNode>(*std::ranges::lower_bound(rows, wanted, {}, cost_before));
+  };
+  return partition::slice_rows(whole, bound(rank), bound(rank + 1));
 }
 
 DistributedGraph scatter_graph(cluster::Communicator& communicator, const std::optional<Graph>& whole,

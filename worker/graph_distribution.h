@@ -33,6 +33,10 @@ PartRange parts_of_rank(partition::Part part_count, int rank, int rank_count);
 /// Bounds of all ranks in global nodes.
 std::vector<partition::GlobalNode> rank_bounds(const partition::PartBounds& parts, int rank_count);
 
+/// Of `rank_count` runs of rows with about as many arcs each (a row counts as eight), that of `rank`. Shares the arrays
+/// of `whole`.
+partition::Graph slice_by_arcs(const partition::Graph& whole, int rank, int rank_count);
+
 /// Collective: rank 0 holds the whole graph, already cut into at least as many parts as there are ranks, and sends each
 /// rank its slice through MPI, so that no shared disk is needed. Other ranks pass nothing. `may_share`: if all ranks
 /// can share memory (cluster/shared_memory.h) the graph is copied there instead, for all of them.

@@ -4,17 +4,14 @@
 #include <array>
 #include <chrono>
 #include <cstring>
-#include <fstream>
 #include <memory>
 #include <string>
-#include <unistd.h>
 #include <vector>
 
 #include "cluster/memory_check.h"
 #include "cluster/shared_memory.h"
 #include "partition/errors.h"
 #include "partition/huge_array.h"
-#include "partition/renumber.h"
 #include "partition/worker_team.h"
 #include "ps/shard.h"
 #include "worker/halo_exchange.h"
@@ -51,37 +48,6 @@ std::size_t rounded_up(std::size_t value, std::size_t step) {
   return (value + step - 1) / step * step;
 }
 
-/// Bytes that this process holds now.
-std::uint64_t resident_bytes() {
-  std::uint64_t all = 0;
-  std::uint64_t resident = 0;
-  std::ifstream("/proc/self/statm") >> all >> resident;
-  return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
-}
-
-/// Rows that this rank computes: its own; where ranks reach all rows, and can make the first ones of any, as many that
-/// all have about as many arcs.
-partition::Graph rows_of_rank(const cluster::Communicator& communicator, const DistributedGraph& graph,
-                              const embeddings::InitialRows& initial) {
-  if (!graph.whole || !initial.reaches_others()) return graph.slice;
-  const std::span<const partition::ArcIndex> offsets = graph.whole->arrays().offsets;
-  // A row costs something, too: that of about eight arcs.
-  constexpr std::uint64_t kArcsOfRow = 8;
-  const auto cost_before = [&](std::size_t row) { return offsets[row] + kArcsOfRow * row; };
-  const auto bound = [&](int rank) {
-    const std::uint64_t wanted = cost_before(offsets.size() - 1) * static_cast<std::uint64_t>(rank) /
-                                 static_cast<std::uint64_t>(communicator.size());
-    std::size_t low = 0;
-    std::size_t high = offsets.size() - 1;
-    while (low < high) {
-      const std::size_t middle = (low + high) / 2;
-      (cost_before(middle) < wanted) ? low = middle + 1 : high = middle;
-    }
-    return static_cast<GlobalNode>(low);
-  };
-  return partition::slice_rows(*graph.whole, bound(communicator.rank()), bound(communicator.rank() + 1));
-}
-
 /// A block on its way through the powers.
 struct Lane {
   ColumnBlock source;
@@ -106,7 +72,10 @@ class Propagation {
               embeddings::LayeredMatrix* matrix, const PropagationProgress& progress)
       : communicator_(communicator),
         graph_(graph),
-        slice_(rows_of_rank(communicator, graph, initial)),
+        // Where all rows are at hand and any can be made anew, parts need not be whole.
+        slice_(graph.whole && initial.reaches_others()
+                   ? slice_by_arcs(*graph.whole, communicator.rank(), communicator.size())
+                   : graph.slice),
         initial_(initial),
         options_(options),
         plan_(options.plan),
@@ -223,7 +192,7 @@ void Propagation::choose_sizes() {
   width = std::min(width, std::max(kMinBlockWidth, std::size_t{1} << (63 - __builtin_clzll(columns))));
   std::size_t panel = std::min(columns, std::max(kUsualPanel, width));
   if (options_.memory) {
-    const std::uint64_t held = resident_bytes() + kBufferBytes;
+    const std::uint64_t held = cluster::resident_bytes() + kBufferBytes;
     const auto fits = [&](std::size_t block, std::size_t wide) {
       return held + needed_bytes(block, wide) <= *options_.memory;
     };

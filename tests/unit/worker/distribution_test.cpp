@@ -53,6 +53,24 @@ TEST(ScatterGraphTest, every_rank_gets_its_slice) {
   }
 }
 
+TEST(SliceByArcsTest, slices_cover_all_rows_and_cost_about_the_same) {
+  const Graph whole = block_graph(3, 40, 3, 2);
+  for (const int ranks : {1, 2, 7, 200}) {
+    partition::GlobalNode next = 0;
+    std::uint64_t dearest = 0;
+    for (int rank = 0; rank < ranks; ++rank) {
+      const Graph slice = slice_by_arcs(whole, rank, ranks);
+      EXPECT_EQ(slice.first_node(), next);
+      expect_same_rows(slice, whole);
+      next = slice.last_node();
+      dearest = std::max(dearest, slice.arrays().targets.size() + std::uint64_t{8} * slice.row_count());
+    }
+    EXPECT_EQ(next, whole.last_node());
+    const std::uint64_t all = whole.summary().arc_count + std::uint64_t{8} * whole.row_count();
+    EXPECT_LE(dearest, all / ranks + 8 + whole.degree(0)) << "more than one row above the mean, " << ranks << " ranks";
+  }
+}
+
 TEST(PlanBatchesTest, all_ranks_make_the_same_number) {
   const auto items = static_cast<std::uint64_t>(100 * (world().rank() + 1));
   const BatchPlan plan = plan_batches(world(), items, 30);
