@@ -10,6 +10,7 @@
 #include "cluster/single_process.h"
 #include "embeddings/start_order.h"
 #include "tests/unit/worker/graphs.h"
+#include "tests/unit/worker/row_collector.h"
 #include "worker/node_census.h"
 #include "worker/row_sums.h"
 
@@ -20,20 +21,6 @@ using partition::Graph;
 
 constexpr std::uint32_t kBlocks = 3;
 constexpr std::uint32_t kBlockSize = 40;
-
-/// Keeps exported rows in memory.
-class RowCollector : public embeddings::EmbeddingWriter {
- public:
-  explicit RowCollector(std::size_t columns)
-      : EmbeddingWriter(partition::NodeNames::counted(kBlocks * kBlockSize), columns) {}
-  std::vector<float> values;
-
- private:
-  void write_rows(std::size_t /*first*/, std::span<const float> rows) override {
-    values.insert(values.end(), rows.begin(), rows.end());
-  }
-  void commit() override {}
-};
 
 struct Trained {
   TrainingReport report;
@@ -46,7 +33,7 @@ Trained train(cluster::Communicator& communicator, const Graph& whole, const Tra
   Trainer trainer(communicator, graph, options);
   Trained trained{.report = trainer.train({}), .rows = {}};
   std::optional<RowCollector> writer;
-  if (communicator.is_root()) writer.emplace(trainer.dim());
+  if (communicator.is_root()) writer.emplace(kBlocks * kBlockSize, trainer.dim());
   trainer.export_rows(writer ? &*writer : nullptr);
   if (writer) trained.rows = writer->values;
   return trained;

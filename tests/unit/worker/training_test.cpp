@@ -11,6 +11,7 @@
 
 #include "partition/errors.h"
 #include "tests/unit/worker/graphs.h"
+#include "tests/unit/worker/row_collector.h"
 
 namespace knotwork::worker {
 namespace {
@@ -19,20 +20,6 @@ using partition::Graph;
 
 constexpr std::uint32_t kBlocks = 4;
 constexpr std::uint32_t kBlockSize = 50;
-
-/// Keeps exported rows in memory.
-class RowCollector : public embeddings::EmbeddingWriter {
- public:
-  RowCollector(partition::OriginalNode nodes, std::size_t columns)
-      : EmbeddingWriter(partition::NodeNames::counted(nodes), columns) {}
-  std::vector<float> values;
-
- private:
-  void write_rows(std::size_t /*first*/, std::span<const float> rows) override {
-    values.insert(values.end(), rows.begin(), rows.end());
-  }
-  void commit() override {}
-};
 
 struct Trained {
   TrainingReport report;
