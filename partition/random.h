@@ -27,6 +27,7 @@ enum class RandomPurpose : std::uint8_t {
   kProjection = 13,
   kFeatureProjection = 14,
   kFingerprint = 16,
+  kNeighbourSample = 20,
 };
 
 /// Four independent 32-bit numbers.
