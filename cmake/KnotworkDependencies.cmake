@@ -28,6 +28,20 @@ else()
   set(KNOTWORK_OPENMP_TARGET "")
 endif()
 
+# LibTorch by its files: Debian's CMake package for it asks for much that a build against it does not need. oneDNN, on
+# which LibTorch stands, multiplies dense matrices.
+if(KNOTWORK_GNN)
+  find_path(TORCH_INCLUDE_DIR torch/csrc/autograd/custom_function.h)
+  find_library(TORCH_CPU_LIBRARY torch_cpu)
+  find_library(C10_LIBRARY c10)
+  find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.h)
+  find_library(DNNL_LIBRARY dnnl)
+  if(NOT TORCH_INCLUDE_DIR OR NOT TORCH_CPU_LIBRARY OR NOT C10_LIBRARY OR NOT DNNL_INCLUDE_DIR OR NOT DNNL_LIBRARY)
+    message(FATAL_ERROR "Graph neural networks need LibTorch and oneDNN (Debian: apt-get install libtorch-dev libdnnl-dev); "
+                        "-DKNOTWORK_GNN=OFF builds everything else")
+  endif()
+endif()
+
 if(KNOTWORK_TESTS)
   find_package(GTest REQUIRED)
   include(GoogleTest)

@@ -27,6 +27,9 @@ enum class RandomPurpose : std::uint8_t {
   kProjection = 13,
   kFeatureProjection = 14,
   kFingerprint = 16,
+  kDropout = 17,
+  kWeight = 18,
+  kLinkSample = 19,
   kNeighbourSample = 20,
 };
 

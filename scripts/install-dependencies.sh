@@ -14,6 +14,7 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
   robin-map-dev                         # the hash map that finds replicas
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
+  libtorch-dev libdnnl-dev              # dense algebra and derivatives of graph neural networks
   zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)
 test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy python3-h5py python3-gensim zstd
   slurm-wlm munge                       # a real Slurm cluster on one machine
