@@ -6,6 +6,7 @@
 #include "jobs/eval_command.h"
 #include "jobs/export_command.h"
 #include "jobs/generate_command.h"
+#include "jobs/infer_command.h"
 #include "jobs/info_command.h"
 #include "jobs/partition_command.h"
 #include "jobs/ppr_command.h"
@@ -19,16 +20,17 @@ namespace knotwork::jobs {
 
 const std::vector<CommandEntry>& all_commands() {
   static const std::vector<CommandEntry> kCommands = {
-      embed_command(),        walk_command(),          ppr_command(),           export_command(),
-      partition_command(),    split_command(),         info_command(),          generate_rmat_command(),
-      generate_sbm_command(), eval_linkpred_command(), eval_classify_command(), query_command(),
-      run_command(),          submit_command(),        doctor_command(),        completion_command(),
+      embed_command(),         infer_command(),        walk_command(),          ppr_command(),
+      export_command(),        partition_command(),    split_command(),         info_command(),
+      generate_rmat_command(), generate_sbm_command(), eval_linkpred_command(), eval_classify_command(),
+      query_command(),         run_command(),          submit_command(),        doctor_command(),
+      completion_command(),
   };
   return kCommands;
 }
 
 const std::vector<std::string>& planned_commands() {
-  static const std::vector<std::string> kPlanned = {"infer", "eval rank"};
+  static const std::vector<std::string> kPlanned = {"eval rank"};
   return kPlanned;
 }
 

@@ -16,6 +16,7 @@
 #include "jobs/export_command.h"
 #include "jobs/figures.h"
 #include "jobs/job_metrics.h"
+#include "jobs/network_run.h"
 #include "jobs/output_path.h"
 #include "jobs/partition_command.h"
 #include "jobs/report.h"
@@ -73,8 +74,9 @@ void check_deterministic(const EmbedOptions& options, const OptionSet& set) {
 }
 
 void resolve(EmbedOptions& options, const OptionSet& set) {
+  resolve(options.network, options.method, options.epochs, options.learning_rate, set);
   if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
-  if (options.min_learning_rate > *options.learning_rate)
+  if (!is_network(options.method) && options.min_learning_rate > *options.learning_rate)
     throw InputError("min-lr must not be above lr, found " + plain_number(options.min_learning_rate) + " and " +
                      plain_number(*options.learning_rate));
   if (options.method != "node2vec" && (set.was_given("p") || set.was_given("q")))
@@ -249,10 +251,13 @@ void declare(EmbedOptions& options, OptionSet& set) {
   set.group("Embedding");
   set.add("output,o", &options.output, "result: .npy, .txt or .bin (word2vec), .tsv, .h5").file().required();
   set.add("method", &options.method, "how")
-      .choices({"deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate"}, {"sage", "gcn", "lightgcn"});
+      .choices(
+          {"deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", "gcn", "sage", "gat", "sgc", "appnp", "dagnn"},
+          {"lightgcn"});
   declare_training(options, set);
   declare(options.walk, set);
   declare(options.propagation, set);
+  declare(options.network, set);
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
   set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
@@ -267,14 +272,14 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .value_name("SIZE");
   set.add("deterministic", &options.deterministic,
           "the same bytes for any number of processes, threads and parts; slower, and always bsp");
-  set.planned({"labels", "split", "layers", "hidden", "fanout", "batch", "snapshot-dir", "snapshot-every",
-               "keep-snapshots", "resume"});
+  set.planned({"fanout", "batch", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 
 void run(const EmbedOptions& options, Session& session) {
   const auto start = Clock::now();
   cluster::Communicator& communicator = *session.communicator;
+  if (is_network(options.method)) require_one_process(options.method, session);
   if (communicator.is_root()) {
     check_output_file(options.output);
     watch_embedding(options.output, session);
@@ -284,6 +289,20 @@ void run(const EmbedOptions& options, Session& session) {
       communicator.broadcast(
           opened && opened->graph.summary().weighted && options.source.weighted.value_or(true) ? "yes" : "no", 0) ==
       "yes";
+  if (is_network(options.method)) {
+    return run_network({.choice = options.network,
+                        .method = options.method,
+                        .output = options.output,
+                        .features = options.propagation.features,
+                        .dim = options.dim,
+                        .epochs = options.epochs,
+                        .learning_rate = *options.learning_rate,
+                        .negatives = options.negatives,
+                        .seed = options.seed,
+                        .weighted = weighted,
+                        .seconds_before = seconds_since(start)},
+                       *opened, session);
+  }
   std::optional<partition::Graph> whole;
   partition::NodeNames names;
   if (opened) {
@@ -340,6 +359,8 @@ CommandEntry embed_command() {
                                 "knotwork embed github.tsv.gz -o github.txt --method node2vec --p 0.25 --q 4",
                                 "knotwork embed dblp.knot -o dblp.h5 --method line --dim 256",
                                 "zcat edges.gz | knotwork embed - -o out.bin --json figures.json",
+                                "knotwork embed cora.tsv.gz -o cora.npy --method gcn --features cora.svm.gz --labels "
+                                "cora.labels.gz --split cora.split.gz --model cora.safetensors",
                                 "knotwork embed rmat24.knot -o rmat24.npy --method fastrp --memory 10G",
                                 "mpirun -n 2 knotwork embed github.knot -o github.npy"}},
           .heading = "Embeddings",

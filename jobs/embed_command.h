@@ -7,6 +7,7 @@
 
 #include "jobs/command.h"
 #include "jobs/graph_source.h"
+#include "jobs/network_choice.h"
 #include "jobs/propagation_choice.h"
 #include "jobs/walk_choice.h"
 
@@ -16,7 +17,7 @@ struct EmbedOptions {
   GraphSource source;
   /// OUT; its ending chooses the format.
   std::string output;
-  /// "deepwalk", "node2vec", "line", "fastrp", "rfp" or "propagate".
+  /// "deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", or a network: see network_choice.h.
   std::string method = "deepwalk";
   std::uint32_t dim = 128;
   std::uint32_t epochs = 1;
@@ -29,6 +30,7 @@ struct EmbedOptions {
   std::string pairs = "walks";
   WalkChoice walk;
   PropagationChoice propagation;
+  NetworkChoice network;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;
   double min_learning_rate = 1e-4;

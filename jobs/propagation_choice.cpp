@@ -47,7 +47,7 @@ constexpr std::array kUses = {
     OptionUse{"powers", "fastrp, rfp, propagate"},
     OptionUse{"self-loop", "rfp, propagate"},
     OptionUse{"teleport", "propagate"},
-    OptionUse{"features", "fastrp, propagate"},
+    OptionUse{"features", "fastrp, propagate, gcn, sage, gat, sgc, appnp, dagnn"},
     OptionUse{"storage", "fastrp, rfp, propagate"},
     OptionUse{"memory", "fastrp, rfp, propagate"},
     OptionUse{"dim", "deepwalk, node2vec, line, fastrp, rfp"},
@@ -280,7 +280,7 @@ void declare(PropagationChoice& choice, OptionSet& set) {
   set.add("standardize", &choice.standardize,
           "fastrp: columns of the result have mean 0 and variance 1; no unless given");
   set.add("features", &choice.features,
-          "fastrp, propagate: node features: an embedding file, or node TAB index:value ...")
+          "fastrp, propagate, networks: node features: an embedding file, or node TAB index:value ...")
       .file();
   set.add("feature-ratio", &choice.feature_ratio, "fastrp: share of the columns that begin with features").range(0, 1);
   set.add("self-loop", &choice.self_loop, "rfp, propagate: weight of a loop at every node").range(0, 1e30);

@@ -19,7 +19,7 @@ TEST(CommandLine, BadUsageIsOneLine) {
             "knotwork: --threads must be between 1 and 1024, found 0\n");
   EXPECT_EQ(complaint({"embed", "g.tsv", "-o", "x.npy", "--threads", "1000000"}),
             "knotwork: --threads must be between 1 and 1024, found 1000000\n");
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "sage"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--method", "lightgcn"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp"}), HasSubstr("asp, bsp, or ssp:N"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "ssp:0"}), HasSubstr("asp, bsp, or ssp:N"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--consistency", "bsp", "--staleness", "3"}),
@@ -35,7 +35,7 @@ TEST(CommandLine, BadUsageIsOneLine) {
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--wire", "bf16"}),
               HasSubstr("exact rows, found wire bf16; expected float32"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--replica-memory", "2X"}), HasSubstr("like 512M or 4G"));
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--labels", "f"}), HasSubstr("not built yet"));
+  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--fanout", "5"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));
   EXPECT_THAT(complaint({"embed", "g.tsv"}), HasSubstr("--output"));
 }
