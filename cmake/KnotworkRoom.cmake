@@ -21,6 +21,11 @@ function(knotwork_compile_options target)
   if(NOT KNOTWORK_OPENMP)
     target_compile_options(${target} PRIVATE -Wno-unknown-pragmas)
   endif()
+  get_target_property(type ${target} TYPE)
+  if(KNOTWORK_KEEP_MODULES AND type STREQUAL "EXECUTABLE")
+    target_sources(${target} PRIVATE ${CMAKE_SOURCE_DIR}/tests/keep_modules.cpp)
+    target_link_options(${target} PRIVATE -Wl,--export-dynamic-symbol=dlclose)
+  endif()
 endfunction()
 
 # knotwork_test(name SOURCES ... LINKS ... [LABELS ...]): a GoogleTest program whose cases become ctest cases.

@@ -85,6 +85,7 @@ void MappedMatrix::release(std::size_t first, std::size_t last) {
   const auto page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
   const auto begin = reinterpret_cast<std::uintptr_t>(row(first)) / page * page;
   const auto end = reinterpret_cast<std::uintptr_t>(row(last)) / page * page;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): rounding an address
   if (begin < end) ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
 }
 

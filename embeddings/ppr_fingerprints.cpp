@@ -67,7 +67,7 @@ FingerprintWalker::FingerprintWalker(const TransitionGraph& graph, const Fingerp
 
 std::uint32_t FingerprintWalker::count(GlobalNode node) const {
   if (graph_.is_dangling(node)) return 0;
-  return std::max(1U, static_cast<std::uint32_t>(graph_.out().degree(node) * walks_per_arc_ + 0.5));
+  return std::max(1U, static_cast<std::uint32_t>(std::lround(graph_.out().degree(node) * walks_per_arc_)));
 }
 
 std::vector<std::uint64_t> FingerprintWalker::offsets() const {

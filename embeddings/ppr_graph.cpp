@@ -29,7 +29,7 @@ struct Storage {
         original(nodes) {}
 };
 
-Graph graph_of(std::shared_ptr<Storage> storage, const GraphSummary& summary) {
+Graph graph_of(const std::shared_ptr<Storage>& storage, const GraphSummary& summary) {
   const Storage& kept = *storage;
   return Graph(summary, PartBounds(static_cast<GlobalNode>(summary.node_count)),
                {.first_node = 0,
@@ -70,7 +70,7 @@ Graph in_rank_order(const Graph& whole) {
                            [&](GlobalNode target) { return whole.degree_rank(target); });
     if (whole.summary().weighted) std::ranges::copy(whole.weights(node), storage->weights.data() + first);
   }
-  return graph_of(std::move(storage), whole.summary());
+  return graph_of(storage, whole.summary());
 }
 
 Graph transposed(const Graph& graph) {
@@ -88,7 +88,7 @@ Graph transposed(const Graph& graph) {
       if (graph.summary().weighted) storage->weights[place] = arrays.weights[arc];
     }
   }
-  return graph_of(std::move(storage), graph.summary());
+  return graph_of(storage, graph.summary());
 }
 
 TransitionGraph::TransitionGraph(const Graph& whole, bool weighted)

@@ -19,19 +19,19 @@
 namespace knotwork::jobs {
 
 const std::vector<CommandEntry>& all_commands() {
-  static const std::vector<CommandEntry> kCommands = {
+  static const std::vector<CommandEntry> commands = {
       embed_command(),         infer_command(),        walk_command(),          ppr_command(),
       export_command(),        partition_command(),    split_command(),         info_command(),
       generate_rmat_command(), generate_sbm_command(), eval_linkpred_command(), eval_classify_command(),
       query_command(),         run_command(),          submit_command(),        doctor_command(),
       completion_command(),
   };
-  return kCommands;
+  return commands;
 }
 
 const std::vector<std::string>& planned_commands() {
-  static const std::vector<std::string> kPlanned = {"eval rank"};
-  return kPlanned;
+  static const std::vector<std::string> planned = {"eval rank"};
+  return planned;
 }
 
 }  // namespace knotwork::jobs

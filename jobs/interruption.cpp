@@ -45,6 +45,7 @@ Interruption::Interruption() {
 
 Interruption::~Interruption() {
   done_ = true;
+  // NOLINTNEXTLINE(bugprone-bad-signal-to-kill-thread): the thread waits for it, and it is blocked elsewhere
   pthread_kill(thread_.native_handle(), SIGTERM);
   thread_.join();
   struct sigaction action {};

@@ -164,7 +164,7 @@ DistinctRows rows_of_edges(EdgeArrays&& edges, Ranking& ranking, bool directed, 
 }
 
 // Degrees by rank after merging: in plus out.
-HugeArray<Node> merged_degrees(const DistinctRows& distinct, unsigned workers) {
+HugeArray<Node> merged_degrees(const DistinctRows& distinct, [[maybe_unused]] unsigned workers) {
   HugeArray<Node> degrees(distinct.rows.count());
 #pragma omp parallel for num_threads(static_cast <int>(workers))
   for (std::size_t rank = 0; rank < degrees.size(); ++rank) {
@@ -246,7 +246,7 @@ Rows rows_for(HugeArray<Node>&& lengths, bool weighted) {
 }
 
 // Step 5 for directed graphs: closes the gaps that merging left.
-Rows packed(DistinctRows&& distinct, unsigned workers) {
+Rows packed(DistinctRows&& distinct, [[maybe_unused]] unsigned workers) {
   if (distinct.merged == 0) return std::move(distinct.rows);
   const Rows loose = std::move(distinct.rows);
   HugeArray<Node> lengths(loose.count());

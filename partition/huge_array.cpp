@@ -50,6 +50,7 @@ void unmap_huge_pages(void* address, std::size_t bytes) noexcept {
 void forget_huge_pages(void* begin, void* end) noexcept {
   const std::size_t first = rounded_up(reinterpret_cast<std::size_t>(begin), kHugePageBytes);
   const std::size_t last = reinterpret_cast<std::size_t>(end) / kHugePageBytes * kHugePageBytes;
+  // NOLINTNEXTLINE(performance-no-int-to-ptr): rounding an address
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
 

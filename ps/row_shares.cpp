@@ -63,7 +63,7 @@ void scatter_rows(const zmq::message_t& rows, std::span<const std::uint32_t> pos
   const auto* from = static_cast<const std::byte*>(rows.data());
   const std::size_t row_bytes = width * bytes_per_value(format);
   if (positions.empty()) {
-    if (rows.size() > 0) read_values(from, format, out.subspan(first * width, rows.size() / bytes_per_value(format)));
+    if (!rows.empty()) read_values(from, format, out.subspan(first * width, rows.size() / bytes_per_value(format)));
     return;
   }
   for (std::size_t i = 0; i < positions.size(); ++i) {

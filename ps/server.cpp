@@ -183,6 +183,7 @@ class Server::Loop {
   std::jthread thread_;
 };
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the loop keeps a copy
 Server::Server(zmq::context_t& context, Shard& shard, ServerOptions options)
     : loop_(std::make_unique<Loop>(context, shard, options)) {
   endpoint_ = loop_->endpoint();

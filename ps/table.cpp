@@ -70,6 +70,7 @@ class Table::RowLock {
   std::atomic_flag& flag_;
 };
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): the other constructor keeps it
 Table::Table(TableSpec spec, RowRange range)
     : Table(spec, range, value_memory(spec, range),
             RowMemory(range.size() * ps::state_width(spec.optimizer, spec.dim))) {}

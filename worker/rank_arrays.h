@@ -21,7 +21,7 @@ template <typename T>
 std::vector<T> from_bytes(std::span<const std::byte> bytes) {
   static_assert(std::is_trivially_copyable_v<T>);
   std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
   return values;
 }
 

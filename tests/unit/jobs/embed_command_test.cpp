@@ -70,7 +70,8 @@ TEST_F(Commands, PairsByPageRankLearn) {
                              "20", "--length", "20", "--epochs", "40", "--window", "5"});
   EXPECT_GT(made["pairs"], made["words"]);
   EXPECT_LT(made["loss"], made["loss_first"]);
-  for (const auto& neighbour : figures({"query", in("emb.npy"), "a4", "-k", "3"})["queries"][0]["neighbours"]) {
+  const auto found = figures({"query", in("emb.npy"), "a4", "-k", "3"});
+  for (const auto& neighbour : found["queries"][0]["neighbours"]) {
     EXPECT_EQ(neighbour["node"].get<std::string>()[0], 'a');
   }
   EXPECT_THAT(complaint({"embed", in("graph.tsv"), "-o", in("x.npy"), "--pairs", "ppr", "--method", "line"}),

@@ -1,6 +1,7 @@
 // Servers and clients of a small job in one process, over real sockets: the stage of the room's tests.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -16,14 +17,19 @@ namespace knotwork::ps::testing {
 
 inline constexpr std::uint64_t kJob = 4711;
 
+/// Adds tables that lie otherwise to the shard of a server, before the server starts.
+using AddTables = std::function<void(Shard&, ServerIndex)>;
+
 /// One shard and one server for each range of `bounds`, all with the same tables.
 class ServerGroup {
  public:
-  ServerGroup(RowBounds bounds, const std::vector<TableSpec>& tables, ServerOptions options = {}) {
+  ServerGroup(RowBounds bounds, const std::vector<TableSpec>& tables, ServerOptions options = {},
+              const AddTables& add_tables = {}) {
     options.job_id = kJob;
     for (ServerIndex s = 0; s < bounds.server_count(); ++s) {
       shards.push_back(std::make_unique<Shard>());
       for (const TableSpec& table : tables) shards.back()->add_table(table, bounds.range(s));
+      if (add_tables) add_tables(*shards.back(), s);
       servers.push_back(std::make_unique<Server>(context, *shards.back(), options));
       servers.back()->start();
     }
