@@ -60,7 +60,7 @@ StarSampler::StarSampler(partition::Graph graph, bool weighted) : graph_(std::mo
   if (weighted && !graph_.summary().weighted) {
     throw partition::InputError("weighted sampling of edges was asked for, but the graph has no weights");
   }
-  centres_ = NegativeSampler(node_masses(graph_, 1.0, weighted), graph_.first_node());
+  centres_ = NegativeSampler::or_none(node_masses(graph_, 1.0, weighted), graph_.first_node());
   if (weighted) cumulative_ = cumulative_weights(graph_);
 }
 

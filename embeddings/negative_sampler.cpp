@@ -33,6 +33,11 @@ std::uint32_t coins(double probability) {
 
 }  // namespace
 
+NegativeSampler NegativeSampler::or_none(std::span<const double> masses, partition::GlobalNode first_node) {
+  if (std::all_of(masses.begin(), masses.end(), [](double mass) { return mass == 0; })) return {};
+  return NegativeSampler(masses, first_node);
+}
+
 NegativeSampler::NegativeSampler(std::span<const double> masses, partition::GlobalNode first_node)
     : slots_(masses.size()), first_node_(first_node), total_mass_(checked_sum(masses)) {
   if (masses.size() > partition::kMaxNodes) throw partition::InputError("too many nodes to sample from");

@@ -22,7 +22,10 @@ class NegativeSampler {
   /// are none or more than ids can name, or if all are 0.
   explicit NegativeSampler(std::span<const double> masses, partition::GlobalNode first_node = 0);
 
-  /// A node from two independent random words.
+  /// The same, but where no node has any mass: then nothing can be sampled, and total_mass() is 0.
+  static NegativeSampler or_none(std::span<const double> masses, partition::GlobalNode first_node);
+
+  /// A node from two independent random words. REQUIRES total_mass() > 0.
   partition::GlobalNode sample(std::uint32_t slot_bits, std::uint32_t coin) const {
     const std::uint32_t slot = slot_of(slot_bits);
     const Slot& entry = slots_[slot];

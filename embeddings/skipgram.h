@@ -123,21 +123,25 @@ class SampledNegatives {
   DenseRows outputs_;
 };
 
-/// Negatives drawn uniformly from a pool of rows that was itself drawn from the wanted distribution. A pool row of the
-/// centre's node must have the centre's address to be left out as word2vec does.
+/// Negatives drawn uniformly from a pool of rows that was itself drawn from the wanted distribution. The pool lies in
+/// chunks, so that a part of it can be renewed without copying the rest. A pool row of the centre's node must have the
+/// centre's address to be left out as word2vec does.
 class PooledNegatives {
  public:
-  /// REQUIRES a pool that is not empty and outlives this.
-  explicit PooledNegatives(std::span<const RowPointer> pool) : pool_(pool) {}
-  RowPointer row(std::uint32_t slot_bits, std::uint32_t /*coin*/) const { return pool_[slot_of(slot_bits)]; }
-  void prefetch(std::uint32_t slot_bits) const { __builtin_prefetch(pool_.data() + slot_of(slot_bits)); }
+  /// REQUIRES chunks of one size, not empty, that outlive this.
+  explicit PooledNegatives(std::span<const std::span<const RowPointer>> chunks) : chunks_(chunks) {}
+  RowPointer row(std::uint32_t slot_bits, std::uint32_t /*coin*/) const { return *slot_of(slot_bits); }
+  void prefetch(std::uint32_t slot_bits) const { __builtin_prefetch(slot_of(slot_bits)); }
 
  private:
-  std::size_t slot_of(std::uint32_t bits) const {
-    return static_cast<std::size_t>((static_cast<std::uint64_t>(bits) * pool_.size()) >> 32);
+  /// The bits' leading part chooses a chunk, what is left a row of it.
+  const RowPointer* slot_of(std::uint32_t bits) const {
+    const std::uint64_t place = std::uint64_t{bits} * chunks_.size();
+    const std::span<const RowPointer> chunk = chunks_[place >> 32];
+    return chunk.data() + (((place & 0xffffffffU) * chunk.size()) >> 32);
   }
 
-  std::span<const RowPointer> pool_;
+  std::span<const std::span<const RowPointer>> chunks_;
 };
 
 /// Trains walks: the state of one thread. Threads have trainers of their own and share rows without locks (Hogwild,

@@ -127,11 +127,19 @@ worker::TrainingOptions training_options(const EmbedOptions& options, bool weigh
   training.consistency = worker::parse_consistency(options.consistency, options.staleness);
   training.replica_bytes = *parse_bytes(options.replica_memory);
   training.deterministic = options.deterministic;
+  training.server_ranks = options.servers;
   training.seed = options.seed;
   return training;
 }
 
-/// Reads the graph on rank 0 and cuts it into at least one part a rank.
+/// Every rank that trains needs nodes of its own.
+void check_servers(const EmbedOptions& options, const cluster::Communicator& communicator) {
+  if (options.servers > 0 && options.servers >= static_cast<std::uint32_t>(communicator.size()))
+    throw InputError("servers must be fewer than the processes of the job, found " + std::to_string(options.servers) +
+                     " servers of " + std::to_string(communicator.size()) + " processes (mpirun -n)");
+}
+
+/// Reads the graph on rank 0 and cuts it into at least one part a rank that trains.
 std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& session) {
   cluster::Communicator& communicator = *session.communicator;
   if (!communicator.is_root()) return std::nullopt;
@@ -140,12 +148,12 @@ std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& se
                              ? partition::KnotResidency::kMapped
                              : partition::KnotResidency::kInMemory;
   OpenedGraph opened = open_graph(options.source, session, residency);
-  const auto ranks = static_cast<partition::Part>(communicator.size());
+  const auto ranks = static_cast<partition::Part>(communicator.size()) - options.servers;
   const partition::Part has = opened.graph.parts().part_count();
   const partition::Part wanted = options.parts.value_or(std::max(ranks, has));
   if (wanted < ranks)
-    throw InputError("parts must be at least the number of processes, found " + std::to_string(wanted) + " parts for " +
-                     std::to_string(ranks) + " processes");
+    throw InputError("parts must be at least the number of processes that train, found " + std::to_string(wanted) +
+                     " parts for " + std::to_string(ranks) + " processes");
   if (opened.graph.summary().node_count < ranks)
     throw InputError(std::to_string(ranks) + " processes for a graph of " +
                      std::to_string(opened.graph.summary().node_count) + " nodes; each needs one at least");
@@ -261,6 +269,11 @@ void declare(EmbedOptions& options, OptionSet& set) {
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
   set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
+  set.add("servers", &options.servers,
+          "processes, the last ones, that keep all rows and train nothing (hosts with much memory); 0: each process "
+          "keeps "
+          "the rows of its own nodes")
+      .range(0, 1 << 20);
   set.add("consistency", &options.consistency,
           "asp: processes don't wait for each other; ssp:N: none is more than N batches ahead of what it knows; bsp: "
           "none")
@@ -284,6 +297,7 @@ void run(const EmbedOptions& options, Session& session) {
     check_output_file(options.output);
     watch_embedding(options.output, session);
   }
+  check_servers(options, communicator);
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
       communicator.broadcast(
@@ -312,9 +326,9 @@ void run(const EmbedOptions& options, Session& session) {
   }
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
-  const worker::DistributedGraph graph =
-      worker::scatter_graph(communicator, whole, names,
-                            is_propagation(options.method) ? training.shares_memory : training.may_share_memory());
+  const bool may_share = is_propagation(options.method) ? training.shares_memory : training.may_share_memory();
+  const worker::DistributedGraph graph = worker::scatter_graph(
+      communicator, whole, names, {.may_share = may_share, .servers = static_cast<int>(options.servers)});
   whole.reset();
   if (is_propagation(options.method)) {
     return run_propagation({.choice = options.propagation,
@@ -326,7 +340,7 @@ void run(const EmbedOptions& options, Session& session) {
                             .seconds_before = seconds_since(start)},
                            graph, session);
   }
-  cluster::require_memory(communicator, least_memory(options, graph.slice.row_count()));
+  cluster::require_memory(communicator, least_memory(options, graph.own_rows.size()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   worker::Trainer trainer(communicator, graph, training);
   std::optional<MetricsRegistry::Entry> watched;

@@ -42,6 +42,8 @@ struct EmbedOptions {
   /// Parts to cut the graph into; empty: one a rank (or the folder's own).
   std::optional<std::uint32_t> parts;
   std::string partition_method = "metis";
+  /// Processes, the last ones, that keep all rows and train nothing.
+  std::uint32_t servers = 0;
   /// "asp", "bsp", "ssp:N": worker/consistency.h.
   std::string consistency = "asp";
   /// asp: batches that a copy of another process's row may be old; empty: chosen by the size of the graph.

@@ -63,6 +63,7 @@ constexpr std::array kUses = {
     OptionUse{"walks", kTrained},
     OptionUse{"length", kTrained},
     OptionUse{"restart", kTrained},
+    OptionUse{"servers", kTrained},
     OptionUse{"consistency", kTrained},
     OptionUse{"staleness", kTrained},
     OptionUse{"replica-memory", kTrained},

@@ -61,7 +61,7 @@ void BatchPipeline::wait_until(const std::function<void()>& idle, Done&& done) {
 }
 
 void BatchPipeline::submit(std::unique_ptr<TrainingBatch> batch, const std::function<void()>& idle) {
-  wait_until(idle, [&] { return in_pipeline_ < options_.depth; });
+  wait_until(idle, [&] { return in_pipeline_ < options_.depth + options_.backlog; });
   {
     const std::lock_guard lock(mutex_);
     ++in_pipeline_;
@@ -116,7 +116,7 @@ bool BatchPipeline::courier_step() {
   {
     const std::lock_guard lock(mutex_);
     if (stop_) return false;
-    if (!made_.empty()) next = made_.front();
+    if (!made_.empty() && in_pipeline_ - made_.size() < options_.depth) next = made_.front();
   }
   if (next && courier_.may_start(*next->batch)) {
     courier_.start(*next->batch);

@@ -51,8 +51,10 @@ class BatchCourier {
 
 struct PipelineOptions {
   unsigned threads = 1;
-  /// Batches that may be underway at a time, from submit() to release.
+  /// Batches that may be underway at a time, from the courier's start to release.
   std::size_t depth = 4;
+  /// Batches that may wait before that, so that who makes them can go on.
+  std::size_t backlog = 0;
   /// Items that a training thread takes at a time.
   std::size_t items_per_task = 4;
   /// waited_seconds() is added to it while training goes on, if it isn't null; must outlive the pipeline.
@@ -72,8 +74,8 @@ class BatchPipeline {
   BatchPipeline(const BatchPipeline&) = delete;
   BatchPipeline& operator=(const BatchPipeline&) = delete;
 
-  /// Hands a batch over; waits while `depth` are underway, and calls `idle` about twice a second meanwhile. Throws what
-  /// another thread of the pipeline threw. For one thread.
+  /// Hands a batch over; waits while `depth` are underway and `backlog` wait for that, and calls `idle` about twice a
+  /// second meanwhile. Throws what another thread of the pipeline threw. For one thread.
   void submit(std::unique_ptr<TrainingBatch> batch, const std::function<void()>& idle);
   /// Waits until all batches are trained and their changes are where they belong. Throws as submit() does.
   void finish(const std::function<void()>& idle);

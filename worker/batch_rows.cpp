@@ -21,7 +21,7 @@ BatchRows::BatchRows(cluster::Communicator& communicator, ps::Client& client, ps
       index_(index),
       own_(own),
       full_(full),
-      has_accumulators_(own.accumulators() != nullptr),
+      has_accumulators_(own.spec().optimizer.kind == ps::OptimizerKind::kAdagrad),
       width_(own.wire_width(has_accumulators_)),
       slots_(own.spec().row_count, kNoSlot),
       sums_(own.dim(), has_accumulators_) {}

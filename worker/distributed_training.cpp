@@ -27,12 +27,17 @@ constexpr std::uint64_t kMostNegatives = 65'536;
 constexpr std::uint64_t kNegativesPerNode = 4;
 /// A batch renews one in so many.
 constexpr std::uint64_t kPoolLifetime = 128;
+/// The pool's rows are refreshed so often in a training, unless staleness is given. A small graph's training has few
+/// batches, and a row of its pool is drawn often.
+constexpr BatchNumber kPoolRefreshes = 4;
 /// Replicas for the pool may take this part of the memory for all.
 constexpr std::size_t kPoolPart = 4;
-/// Batches whose walks are made at once: walkers of all of them cross between ranks in the same messages.
-constexpr std::uint64_t kBatchesPerTrip = 4;
+/// Batches whose walks are made at once: walkers of all of them cross between ranks in the same messages. A walk that
+/// crosses twenty times takes as many rounds of messages, each of some milliseconds where training threads hold the
+/// cores: these must be few beside the time that the batches train.
+constexpr std::uint64_t kBatchesPerTrip = 32;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
-constexpr std::size_t kPipelineDepth = 4;
+constexpr std::size_t kPipelineDepth = 8;
 
 /// Uses of a row by ranks that don't own it between two refreshes, on average over all rows, where staleness is not
 /// given.
@@ -57,33 +62,43 @@ class ProgressTicker {
 /// Courier and pipeline of one training, and the batches' numbers.
 class Conveyor {
  public:
-  Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, std::size_t largest_batch,
-           std::size_t items_per_task, TrainItems train)
+  /// `all_batches`: of this rank, from the first to the last.
+  Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, BatchNumber all_batches,
+           std::size_t largest_batch, std::size_t items_per_task, TrainItems train)
       : pool_(job.communicator, job.own_negatives, job.options.seed),
         courier_(job.client, model, job.clocks,
                  {.consistency = consistency,
                   .replica_bytes = job.options.replica_bytes,
                   .negative_pool = pool_size(job),
+                  .negative_chunk = chunk_size(job),
+                  .pool_staleness = pool_staleness(job, consistency, all_batches),
                   .timeout_ms = job.options.timeout_ms,
+                  .trainers = static_cast<std::uint32_t>(job.trainers()),
                   .meter = &job.meter.courier},
                  largest_batch),
         pool_size_(static_cast<std::uint32_t>(pool_size(job))),
+        chunk_size_(static_cast<std::uint32_t>(chunk_size(job))),
         clock_(job.clock),
         ticker_(job.clock, job.progress),
         pipeline_({.threads = job.options.threads,
                    .depth = std::min<std::size_t>(kPipelineDepth, *consistency.staleness + 1),
+                   .backlog = kBatchesPerTrip,
                    .items_per_task = items_per_task,
                    .waited = &job.meter.waited_seconds},
                   courier_, std::move(train)) {}
 
-  /// Collective. Numbers the batch, gives it negatives, and sends it on its way.
-  void submit(std::unique_ptr<TrainingBatch> batch) {
-    batch->number = next_number_++;
-    if (batch->item_count() == 0) clock_.add(batch->work, {});
-    const auto fresh = static_cast<std::uint32_t>((pool_size_ + kPoolLifetime - 1) / kPoolLifetime);
-    batch->fresh_negatives =
-        pool_.draw(batch->number == 0 ? pool_size_ : fresh, static_cast<std::uint32_t>(batch->number));
-    pipeline_.submit(std::move(batch), std::ref(ticker_));
+  /// Collective. Numbers the batches, gives them negatives, and sends them on their way. All ranks pass as many.
+  void submit(std::vector<std::unique_ptr<TrainingBatch>> batches) {
+    std::vector<std::uint32_t> fresh(batches.size(), chunk_size_);
+    if (next_number_ == 0 && !fresh.empty()) fresh.front() = pool_size_;
+    auto negatives = pool_.draw(fresh, static_cast<std::uint32_t>(next_number_));
+    for (std::size_t i = 0; i < batches.size(); ++i) {
+      std::unique_ptr<TrainingBatch>& batch = batches[i];
+      batch->number = next_number_++;
+      if (batch->item_count() == 0) clock_.add(batch->work, {});
+      batch->fresh_negatives = std::move(negatives[i]);
+      pipeline_.submit(std::move(batch), std::ref(ticker_));
+    }
   }
 
   /// Collective. Returns when the changes of all ranks are in their tables.
@@ -94,7 +109,20 @@ class Conveyor {
   }
 
  private:
+  /// A multiple of the chunk's size.
   static std::size_t pool_size(const DistributedJob& job) {
+    const std::size_t chunk = chunk_size(job);
+    return chunk == 0 ? 0 : affordable_pool(job) / chunk * chunk;
+  }
+  static std::size_t chunk_size(const DistributedJob& job) {
+    return job.trains() ? (affordable_pool(job) + kPoolLifetime - 1) / kPoolLifetime : 0;
+  }
+  static BatchNumber pool_staleness(const DistributedJob& job, const Consistency& consistency,
+                                    BatchNumber all_batches) {
+    const BatchNumber usual = *consistency.staleness;
+    return job.options.consistency.staleness ? usual : std::max(usual, all_batches / kPoolRefreshes);
+  }
+  static std::size_t affordable_pool(const DistributedJob& job) {
     const std::size_t bytes = ReplicaTable::bytes_per_replica(job.model.own_inputs.dim, true) * 2 * kPoolPart;
     const std::uint64_t nodes = std::min(kMostNegatives, kNegativesPerNode * job.model.node_count);
     return std::clamp<std::uint64_t>(job.options.replica_bytes / bytes, 1, nodes);
@@ -103,6 +131,7 @@ class Conveyor {
   NegativePool pool_;
   RowCourier courier_;
   std::uint32_t pool_size_;
+  std::uint32_t chunk_size_;
   TrainingClock& clock_;
   ProgressTicker ticker_;
   BatchNumber next_number_ = 0;
@@ -175,8 +204,8 @@ std::vector<std::unique_ptr<TrainingBatch>> batches_of(const StretchBatch& stret
 /// Collective. How often a batch of all ranks uses a row that is another rank's, on average over all rows, judged by
 /// `positions` of `batches` batches of this rank.
 double remote_uses_a_batch(const DistributedJob& job, std::span<const GlobalNode> positions, std::uint64_t batches) {
-  const auto remote =
-      std::count_if(positions.begin(), positions.end(), [&](GlobalNode node) { return !job.graph.slice.holds(node); });
+  const auto remote = std::count_if(positions.begin(), positions.end(),
+                                    [&](GlobalNode node) { return !job.graph.own_rows.contains(node); });
   const double all = job.communicator.allreduce(static_cast<double>(remote), cluster::Reduction::kSum);
   return all / (static_cast<double>(batches) * static_cast<double>(job.model.node_count));
 }
@@ -226,8 +255,8 @@ std::unique_ptr<TrainingBatch> batch_of_stars(const embeddings::StarSampler& sta
 
 }  // namespace
 
-std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int rank_count) {
-  const double positions = uses_before_overshoot(options) * static_cast<double>(node_count) / rank_count;
+std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int trainers) {
+  const double positions = uses_before_overshoot(options) * static_cast<double>(node_count) / trainers;
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(positions / options.walk.length), 1, options.batch_walks);
 }
 
@@ -250,8 +279,7 @@ BatchPlan plan_batches(cluster::Communicator& communicator, std::uint64_t items,
 DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embeddings::WalkEngine& engine,
                                           std::span<const float> keep) {
   const std::uint64_t nodes = job.graph.slice.row_count();
-  const std::uint64_t batch_walks =
-      batch_walks_of(job.options, job.graph.slice.summary().node_count, job.communicator.size());
+  const std::uint64_t batch_walks = batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers());
   const BatchPlan plan = plan_batches(job.communicator, nodes, batch_walks);
   TravellingWalks walks(job.communicator, job.graph, engine, job.options.threads);
   auto trainers = make_trainers<embeddings::SkipGramTrainer>(job.options.threads, job.options.skipgram);
@@ -270,7 +298,8 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
   StretchBatch whole_walks;
   const StretchOptions sharing{.window = job.options.skipgram.window};
   std::uint64_t stretch_bytes = 0;
-  for (std::uint32_t walk = 0; walk < job.options.epochs * job.options.walks_per_node; ++walk) {
+  const std::uint32_t rounds = job.options.epochs * job.options.walks_per_node;
+  for (std::uint32_t walk = 0; walk < rounds; ++walk) {
     const embeddings::StartOrder order(job.options.seed, walk, static_cast<GlobalNode>(nodes));
     for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
       const std::uint64_t batches = std::min(kBatchesPerTrip, plan.batches - trip);
@@ -282,10 +311,10 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
       job.meter.walker_bytes.store(walks.counters().bytes_sent + stretch_bytes, std::memory_order_relaxed);
       if (!conveyor) {
         conveyor.emplace(job, model_sharing(job, whole_walks.nodes, batch_positions),
-                         consistency_of(job.options, remote_uses_a_batch(job, own.nodes, batches)), 2 * batch_positions,
-                         4, train);
+                         consistency_of(job.options, remote_uses_a_batch(job, own.nodes, batches)),
+                         std::uint64_t{rounds} * plan.batches, 2 * batch_positions, 4, train);
       }
-      for (auto& batch : batches_of(own, batches, starts.size())) conveyor->submit(std::move(batch));
+      conveyor->submit(batches_of(own, batches, starts.size()));
     }
   }
   if (!conveyor) return {};
@@ -298,8 +327,7 @@ DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embed
 DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embeddings::StarSampler& stars,
                                           const embeddings::SkipGramOptions& skipgram, std::uint64_t first_star,
                                           std::uint64_t star_count) {
-  const std::uint64_t batch_walks =
-      batch_walks_of(job.options, job.graph.slice.summary().node_count, job.communicator.size());
+  const std::uint64_t batch_walks = batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers());
   const std::uint64_t stars_per_batch =
       std::max<std::uint64_t>(1, batch_walks * job.options.walk.length / skipgram.window);
   const BatchPlan plan = plan_batches(job.communicator, star_count, stars_per_batch);
@@ -318,16 +346,20 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
   };
   const std::uint64_t batch_positions = stars_per_batch * skipgram.window;
   std::optional<Conveyor> conveyor;
-  for (std::uint64_t i = 0; i < plan.batches; ++i) {
-    const std::uint64_t first = std::min(i * plan.batch_size, star_count);
-    const std::uint64_t count = std::min(plan.batch_size, star_count - first);
-    auto batch = batch_of_stars(stars, skipgram.seed, first_star + first, count, skipgram.window);
-    if (!conveyor) {
-      conveyor.emplace(job, model_sharing(job, batch->contexts, batch_positions),
-                       consistency_of(job.options, remote_uses_a_batch(job, batch->contexts, 1)), batch_positions, 64,
-                       train);
+  for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
+    std::vector<std::unique_ptr<TrainingBatch>> batches;
+    for (std::uint64_t i = trip; i < std::min(trip + kBatchesPerTrip, plan.batches); ++i) {
+      const std::uint64_t first = std::min(i * plan.batch_size, star_count);
+      const std::uint64_t count = std::min(plan.batch_size, star_count - first);
+      batches.push_back(batch_of_stars(stars, skipgram.seed, first_star + first, count, skipgram.window));
     }
-    conveyor->submit(std::move(batch));
+    if (!conveyor) {
+      const std::vector<GlobalNode>& contexts = batches.front()->contexts;
+      conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
+                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1)), plan.batches,
+                       batch_positions, 64, train);
+    }
+    conveyor->submit(std::move(batches));
   }
   return conveyor ? conveyor->finish(job.communicator) : DistributedCosts{};
 }

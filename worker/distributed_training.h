@@ -35,14 +35,15 @@ BatchPlan plan_batches(cluster::Communicator& communicator, std::uint64_t items,
 
 /// Walks in a batch of each rank: options.batch_walks, or fewer on a graph so small that all ranks together would
 /// change a row many times before any hears of the others, and the sum of their changes would overshoot.
-std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int rank_count);
+std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_count, int trainers);
 
 /// The options' consistency with a staleness, chosen if none was given: the better the graph is cut and the larger it
 /// is, the more seldom a row is used by a rank that doesn't own it, and the longer a replica is as good as new.
 /// `remote_uses_a_batch`: how often a batch of all ranks does so, on average over all rows.
 Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch);
 
-/// Everything that training on several ranks works with; all members outlive the training.
+/// Everything that training on several ranks works with; all members outlive the training. A rank that only serves goes
+/// through the same motions with no nodes, no walks and no pool of negatives.
 struct DistributedJob {
   cluster::Communicator& communicator;
   const DistributedGraph& graph;
@@ -54,6 +55,10 @@ struct DistributedJob {
   TrainingClock& clock;
   TrainingMeter& meter;
   const ProgressCallback& progress;
+
+  /// Ranks that train.
+  int trainers() const { return communicator.size() - static_cast<int>(options.server_ranks); }
+  bool trains() const { return communicator.rank() < trainers(); }
 };
 
 /// What it cost to keep ranks together.

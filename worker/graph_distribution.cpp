@@ -4,7 +4,6 @@
 #include <cstddef>
 #include <cstring>
 #include <memory>
-#include <ranges>
 #include <string>
 #include <utility>
 
@@ -129,6 +128,22 @@ GraphShape broadcast_shape(cluster::Communicator& communicator, const std::optio
           .parts = PartBounds(std::move(part_bounds))};
 }
 
+/// The last `servers` ranks keep equal runs of all rows; the others, and ranks of jobs without servers, none.
+ps::RowRange rows_of_server(const cluster::Communicator& communicator, int rank, std::uint64_t rows, int servers) {
+  const int number = rank - (communicator.size() - servers);
+  if (number < 0) return {};
+  const auto bound = [&](int server) { return rows * static_cast<std::uint64_t>(server) / servers; };
+  return {bound(number), bound(number + 1)};
+}
+
+/// On ranks other than 0: which rows are kept here, and, from rank 0, of which original nodes.
+void place_rows(cluster::Communicator& communicator, std::uint64_t rows, int servers, DistributedGraph& graph) {
+  graph.own_rows = rows_of_server(communicator, communicator.rank(), rows, servers);
+  if (graph.own_rows.size() == 0) return;
+  const HugeArray<OriginalNode> originals = receive_array<OriginalNode>(communicator, graph.own_rows.size());
+  graph.served_originals.assign(originals.begin(), originals.end());
+}
+
 /// Places arrays one after another in shared memory, each at a cache line, and fills them where `from` is given.
 class SharedArrays {
  public:
@@ -189,33 +204,39 @@ PartRange parts_of_rank(Part part_count, int rank, int rank_count) {
   return {bound(rank), bound(rank + 1)};
 }
 
-std::vector<GlobalNode> rank_bounds(const PartBounds& parts, int rank_count) {
+std::vector<GlobalNode> rank_bounds(const PartBounds& parts, int rank_count, int servers) {
+  const int holders = rank_count - servers;
+  if (servers < 0 || holders < 1) {
+    throw InputError(std::to_string(servers) + " servers of " + std::to_string(rank_count) +
+                     " processes leave none to train; expected fewer servers than processes");
+  }
   std::vector<GlobalNode> bounds;
   bounds.reserve(rank_count + std::size_t{1});
-  for (int rank = 0; rank < rank_count; ++rank) {
-    bounds.push_back(parts.bounds()[parts_of_rank(parts.part_count(), rank, rank_count).first]);
+  for (int rank = 0; rank < holders; ++rank) {
+    bounds.push_back(parts.bounds()[parts_of_rank(parts.part_count(), rank, holders).first]);
   }
-  bounds.push_back(parts.node_count());
+  bounds.resize(rank_count + std::size_t{1}, parts.node_count());
   return bounds;
 }
 
 Graph slice_by_arcs(const Graph& whole, int rank, int rank_count) {
   constexpr std::uint64_t kArcsOfRow = 8;
   const std::span<const ArcIndex> offsets = whole.arrays().offsets;
-  const auto rows = std::views::iota(std::size_t{0}, offsets.size());
-  const auto cost_before = [&](std::size_t row) { return offsets[row] + kArcsOfRow * row; };
+  const auto cost_before = [&](const ArcIndex& offset) {
+    return offset + kArcsOfRow * static_cast<std::uint64_t>(&offset - offsets.data());
+  };
   const auto bound = [&](int r) {
-    const std::uint64_t wanted = cost_before(offsets.size() - 1) * static_cast<std::uint64_t>(r) / rank_count;
-    return static_cast<GlobalNode>(*std::ranges::lower_bound(rows, wanted, {}, cost_before));
+    const std::uint64_t wanted = cost_before(offsets.back()) * static_cast<std::uint64_t>(r) / rank_count;
+    return static_cast<GlobalNode>(std::ranges::lower_bound(offsets, wanted, {}, cost_before) - offsets.begin());
   };
   return partition::slice_rows(whole, bound(rank), bound(rank + 1));
 }
 
 DistributedGraph scatter_graph(cluster::Communicator& communicator, const std::optional<Graph>& whole,
-                               const partition::NodeNames& names, bool may_share) {
+                               const partition::NodeNames& names, const ScatterOptions& options) {
   const auto [summary, parts] = broadcast_shape(communicator, whole);
-  std::vector<GlobalNode> bounds = rank_bounds(parts, communicator.size());
-  if (may_share && communicator.size() > 1) {
+  std::vector<GlobalNode> bounds = rank_bounds(parts, communicator.size(), options.servers);
+  if (options.may_share && options.servers == 0 && communicator.size() > 1) {
     if (std::optional<Graph> shared = share_whole(communicator, whole, summary, parts)) {
       const PartRange own = parts_of_rank(parts.part_count(), communicator.rank(), communicator.size());
       return {partition::slice_parts(*shared, own.first, own.last), std::move(bounds), names, std::move(shared)};
@@ -224,15 +245,21 @@ DistributedGraph scatter_graph(cluster::Communicator& communicator, const std::o
   if (communicator.rank() != 0) {
     const GlobalNode first = bounds[communicator.rank()];
     const GlobalNode last = bounds[communicator.rank() + 1];
-    Graph slice = receive_slice(communicator, summary, parts, first, last);
-    return {std::move(slice), std::move(bounds), {}};
+    DistributedGraph graph{receive_slice(communicator, summary, parts, first, last), std::move(bounds), {}};
+    if (options.servers > 0) place_rows(communicator, summary.node_count, options.servers, graph);
+    return graph;
   }
   for (int rank = 1; rank < communicator.size(); ++rank) {
     send_slice(communicator, rank, *whole, bounds[rank], bounds[rank + 1]);
+    const ps::RowRange served = rows_of_server(communicator, rank, summary.node_count, options.servers);
+    if (served.size() > 0)
+      send_array(communicator, rank, whole->arrays().original.subspan(served.first, served.size()));
   }
-  const PartRange own = parts_of_rank(parts.part_count(), 0, communicator.size());
-  Graph slice = own.last == parts.part_count() ? *whole : partition::slice_parts(*whole, own.first, own.last);
-  return {std::move(slice), std::move(bounds), names};
+  const PartRange own = parts_of_rank(parts.part_count(), 0, communicator.size() - options.servers);
+  DistributedGraph graph{own.last == parts.part_count() ? *whole : partition::slice_parts(*whole, own.first, own.last),
+                         std::move(bounds), names};
+  if (options.servers > 0) graph.own_rows = {};
+  return graph;
 }
 
 }  // namespace knotwork::worker

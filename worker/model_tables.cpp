@@ -6,24 +6,24 @@ namespace knotwork::worker {
 
 namespace {
 
-ps::TableSpec node_table_spec(const partition::Graph& slice, const std::string& name, std::uint32_t dim,
+ps::TableSpec node_table_spec(std::uint64_t node_count, const std::string& name, std::uint32_t dim,
                               embeddings::Optimizer optimizer) {
-  ps::TableSpec spec{.name = name, .row_count = slice.summary().node_count, .dim = dim};
+  ps::TableSpec spec{.name = name, .row_count = node_count, .dim = dim};
   if (optimizer == embeddings::Optimizer::kAdagrad) spec.optimizer.kind = ps::OptimizerKind::kAdagrad;
   return spec;
 }
 
 }  // namespace
 
-ps::TableIndex add_node_table(ps::Shard& shard, const partition::Graph& slice, const std::string& name,
-                              std::uint32_t dim, embeddings::Optimizer optimizer) {
-  return shard.add_table(node_table_spec(slice, name, dim, optimizer), {slice.first_node(), slice.last_node()});
+ps::TableIndex add_node_table(ps::Shard& shard, std::uint64_t node_count, ps::RowRange own_rows,
+                              const std::string& name, std::uint32_t dim, embeddings::Optimizer optimizer) {
+  return shard.add_table(node_table_spec(node_count, name, dim, optimizer), own_rows);
 }
 
 std::optional<SharedTable> add_shared_node_table(ps::Shard& shard, cluster::Communicator& communicator,
                                                  const partition::Graph& slice, const std::string& name,
                                                  std::uint32_t dim, embeddings::Optimizer optimizer) {
-  const ps::TableSpec spec = node_table_spec(slice, name, dim, optimizer);
+  const ps::TableSpec spec = node_table_spec(slice.summary().node_count, name, dim, optimizer);
   const std::size_t stride = ps::Table::stride_of(spec);
   const std::size_t state_width = ps::state_width(spec.optimizer, dim);
   const std::size_t value_floats = spec.row_count * stride;

@@ -18,9 +18,9 @@
 
 namespace knotwork::worker {
 
-/// Adds a table of `dim` columns for the slice's nodes (rows are global nodes) to `shard`, all zero.
-ps::TableIndex add_node_table(ps::Shard& shard, const partition::Graph& slice, const std::string& name,
-                              std::uint32_t dim, embeddings::Optimizer optimizer);
+/// Adds a table of `dim` columns for `node_count` nodes to `shard`, which keeps `own_rows` (global nodes), all zero.
+ps::TableIndex add_node_table(ps::Shard& shard, std::uint64_t node_count, ps::RowRange own_rows,
+                              const std::string& name, std::uint32_t dim, embeddings::Optimizer optimizer);
 
 /// A table that all ranks of the job reach in place, since it lies in memory that they share.
 struct SharedTable {
@@ -30,8 +30,8 @@ struct SharedTable {
   std::span<float> own;  ///< this rank's rows in `memory`
 };
 
-/// Collective. As add_node_table, in memory that all ranks share; nothing is added, on all ranks, if they can't share
-/// it.
+/// Collective. As add_node_table for the slice's nodes, in memory that all ranks share; nothing is added, on all ranks,
+/// if they can't share it.
 std::optional<SharedTable> add_shared_node_table(ps::Shard& shard, cluster::Communicator& communicator,
                                                  const partition::Graph& slice, const std::string& name,
                                                  std::uint32_t dim, embeddings::Optimizer optimizer);

@@ -17,15 +17,17 @@ namespace knotwork::worker {
 
 class NegativePool {
  public:
-  /// Collective. Arguments must outlive the pool. `local` samples this rank's nodes.
+  /// Collective. Arguments must outlive the pool. `local` samples this rank's nodes, if it has any of degree above 0.
   NegativePool(cluster::Communicator& communicator, const embeddings::NegativeSampler& local, std::uint64_t seed);
 
-  /// Collective: `size` global nodes for this rank, drawn afresh; `batch` numbers the draws (any rising number, the
-  /// same on all ranks).
-  std::vector<partition::GlobalNode> draw(std::uint32_t size, std::uint32_t batch);
+  /// Collective: global nodes for this rank, sizes[i] of them for batch first_batch + i, drawn afresh. All ranks pass
+  /// as many sizes, and the same numbers of batches.
+  std::vector<std::vector<partition::GlobalNode>> draw(std::span<const std::uint32_t> sizes, std::uint32_t first_batch);
 
  private:
   std::vector<std::uint32_t> share_of_ranks(std::uint32_t size, std::uint32_t batch) const;
+  std::vector<partition::GlobalNode> nodes_for(std::uint32_t rank, std::span<const std::uint32_t> counts,
+                                               std::uint32_t first_batch) const;
 
   cluster::Communicator& communicator_;
   const embeddings::NegativeSampler& local_;

@@ -47,6 +47,7 @@ struct RowChanges {
 struct ReplicaState {
   partition::GlobalNode node = 0;
   std::uint32_t pins = 0;
+  std::uint32_t pool_pins = 0;     ///< of these, by the pool of negatives
   std::uint32_t touches = 0;       ///< positions of walks that used it since it was last refreshed
   bool present = false;            ///< the slot holds a replica
   bool used = false;               ///< since the clock's hand came by
@@ -54,7 +55,8 @@ struct ReplicaState {
   bool arriving = false;           ///< a pull is under way: value - base must not be taken meanwhile
   BatchNumber valid_at = 0;        ///< the pull that brought it was asked for at this time
   BatchNumber changed_since = 0;   ///< the first batch whose changes were not sent yet; kNoBatch: none
-  BatchNumber seen_by = kNoBatch;  ///< the last batch that asked for it
+  BatchNumber due_at = 0;          ///< the batch after which they leave, unless they have left before
+  BatchNumber seen_by = kNoBatch;  ///< the last batch whose walks asked for it
 };
 
 /// One thread at a time, but values may be trained by others meanwhile, Hogwild style.

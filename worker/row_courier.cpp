@@ -39,6 +39,12 @@ RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTa
       // A bounded rank must hear of changes before the bound is reached, or it would wait each time.
       push_after_(options.consistency.bounded ? *options.consistency.staleness / 2 : *options.consistency.staleness),
       staleness_(*options.consistency.staleness),
+      pool_interval_(options.consistency.bounded ? 1 : std::clamp<BatchNumber>(options.pool_staleness / 4, 1, 16)),
+      // A copy that the next look would find too old is refreshed now.
+      pool_patience_{
+          .touches = 0,
+          .staleness = options.consistency.bounded ? staleness_ : options.pool_staleness - (pool_interval_ - 1),
+          .push_after = options.consistency.bounded ? push_after_ : options.pool_staleness},
       clocks_(clocks),
       options_(options) {
   for (const GlobalNode node : shared_nodes_) {
@@ -57,7 +63,7 @@ RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTa
       std::max<std::size_t>(1, std::min<std::uint64_t>(replicable_rows_, options.replica_bytes / replica_bytes_));
   roles_.push_back(make_role(model.input_table, model.own_inputs, capacity));
   if (!one_table) roles_.push_back(make_role(model.output_table, model.own_outputs, capacity));
-  for (Role& role : roles_) role.replicas.set_shared_weight(1.0F / static_cast<float>(clocks.ranks));
+  for (Role& role : roles_) role.replicas.set_shared_weight(1.0F / static_cast<float>(options.trainers));
 }
 
 RowCourier::Role RowCourier::make_role(ps::TableIndex table, const embeddings::DenseRows& own,
@@ -95,44 +101,62 @@ void RowCourier::start(TrainingBatch& batch) {
   batch.target_rows.clear();
   Role& inputs = roles_.front();
   for (const GlobalNode node : batch.contexts) batch.context_rows.push_back(use(inputs, node, batch.number, held));
+  // Of a row that isn't used, only that rows have accumulators matters.
+  const RowPointer nowhere{nullptr, outputs().replicas.row(0).accumulator};
   for (const GlobalNode node : batch.targets) {
-    const RowPointer nowhere{nullptr, outputs().with_state ? outputs().own.accumulators : nullptr};
     batch.target_rows.push_back(node == kNoTarget ? nowhere : use(outputs(), node, batch.number, held));
   }
   send_fetches(held);
   count();
 }
 
-/// The oldest of the pool give way. Their rows stay until batches that may draw them have been trained.
 void RowCourier::renew_pool(TrainingBatch& batch, Held& held) {
   Role& role = outputs();
-  for (const GlobalNode node : batch.fresh_negatives) {
-    if (pool_.size() == options_.negative_pool) {
-      retire_from_pool(role, batch.number, held);
-    }
-    PoolEntry entry{.node = node, .row = {}, .slot = std::nullopt};
-    if (is_in_place(node)) {
-      entry.row = {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
-    } else {
-      entry.slot = replica_of(role, node, held);
-      role.replicas.pin(*entry.slot);
-      entry.row = role.replicas.row(*entry.slot);
-    }
-    pool_.push_back(entry);
+  const std::span<const GlobalNode> fresh(batch.fresh_negatives);
+  for (std::size_t first = 0; first < fresh.size(); first += options_.negative_chunk) {
+    if (pool_.size() * options_.negative_chunk == options_.negative_pool) retire_from_pool(role, batch.number, held);
+    pool_.push_back(make_chunk(role, fresh.subspan(first, options_.negative_chunk), held));
   }
   batch.negatives.clear();
-  for (const PoolEntry& entry : pool_) {
-    batch.negatives.push_back(entry.row);
-    if (entry.slot) see(role, *entry.slot, batch.number, held, 0);
+  batch.negatives_owners.clear();
+  for (const std::shared_ptr<PoolChunk>& chunk : pool_) {
+    if (chunk->seen_at + pool_interval_ <= batch.number) {
+      chunk->seen_at = batch.number;
+      for (const ReplicaSlot slot : chunk->slots) see(role, slot, batch.number, pool_patience_);
+    }
+    batch.negatives.emplace_back(chunk->rows);
+    batch.negatives_owners.push_back(chunk);
   }
 }
 
-/// Its change leaves as soon as no batch draws it any more: nobody here will add to it soon.
+/// A chunk whose rows are pinned and, where they are not here, asked for.
+std::shared_ptr<RowCourier::PoolChunk> RowCourier::make_chunk(Role& role, std::span<const GlobalNode> nodes,
+                                                              Held& held) {
+  auto chunk = std::make_shared<PoolChunk>();
+  chunk->seen_at = held.batch;
+  for (const GlobalNode node : nodes) {
+    if (is_in_place(node)) {
+      chunk->rows.push_back({role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr});
+      continue;
+    }
+    const ReplicaSlot slot = replica_of(role, node, held);
+    role.replicas.pin(slot);
+    ++role.replicas.state(slot).pool_pins;
+    see(role, slot, held.batch, pool_patience_);
+    chunk->slots.push_back(slot);
+    chunk->rows.push_back(role.replicas.row(slot));
+  }
+  return chunk;
+}
+
+/// The oldest chunk gives way. Its rows stay until batches that may draw them have been trained; then their changes
+/// leave: nobody here will add to them soon.
 void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
-  if (const auto slot = pool_.front().slot) {
-    held.pins.emplace_back(&role, *slot);
-    const BatchNumber changed_since = role.replicas.state(*slot).changed_since;
-    if (changed_since != kNoBatch) role.due[batch].emplace_back(*slot, changed_since);
+  for (const ReplicaSlot slot : pool_.front()->slots) {
+    held.pins.emplace_back(&role, slot);
+    ReplicaState& state = role.replicas.state(slot);
+    --state.pool_pins;
+    if (state.changed_since != kNoBatch) mark_changed(role, slot, state.changed_since, batch);
   }
   pool_.pop_front();
 }
@@ -143,7 +167,8 @@ RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held&
   if (!is_own(node)) ++traffic_.remote_uses;
   const ReplicaSlot slot = replica_of(role, node, held);
   if (role.replicas.state(slot).seen_by != batch) {
-    see(role, slot, batch, held, role.replicas.state(slot).touches);
+    see(role, slot, batch, {role.replicas.state(slot).touches, staleness_, push_after_});
+    role.replicas.state(slot).seen_by = batch;
     role.replicas.pin(slot);
     held.pins.emplace_back(&role, slot);
   }
@@ -172,15 +197,13 @@ void RowCourier::ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) 
   fetch.rows.push_back(state.node);
 }
 
-void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held, std::uint32_t touches) {
+void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, const Patience& patience) {
   ReplicaState& state = role.replicas.state(slot);
-  if (state.seen_by == batch) return;
-  state.seen_by = batch;
-  const bool is_stale =
-      !state.arriving && (state.is_shared || state.valid_at + staleness_ < batch || touches >= options_.touches);
+  const bool is_stale = !state.arriving && (state.is_shared || state.valid_at + patience.staleness < batch ||
+                                            patience.touches >= options_.touches);
   if (is_stale) {
     state.touches = 0;
-    state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;
+    state.valid_at = options_.consistency.bounded ? least_clock_ : batch;
     state.arriving = true;
     const std::size_t changes = role.exchanged.rows.size();
     if (state.changed_since != kNoBatch) role.replicas.take_change(slot, role.exchanged);
@@ -188,14 +211,16 @@ void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held
   }
   oldest_used_ = std::max(oldest_used_, batch - std::min(batch, state.valid_at));
   // Batches before may still be changing a replica whose change has just been taken.
-  mark_changed(role, slot, is_stale ? trained_ : batch);
+  mark_changed(role, slot, is_stale ? trained_ : batch, (is_stale ? trained_ : batch) + patience.push_after);
 }
 
-void RowCourier::mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch) {
+void RowCourier::mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, BatchNumber due_at) {
   ReplicaState& state = role.replicas.state(slot);
-  if (state.changed_since != kNoBatch) return;
-  state.changed_since = batch;
-  role.due[batch + push_after_].emplace_back(slot, batch);
+  const bool is_marked = state.changed_since != kNoBatch;
+  if (is_marked && state.due_at <= due_at) return;
+  if (!is_marked) state.changed_since = batch;
+  state.due_at = due_at;
+  role.due[due_at].emplace_back(slot, state.changed_since);
 }
 
 void RowCourier::send_fetches(Held& held) {
@@ -320,7 +345,9 @@ BatchNumber RowCourier::push_due() {
           continue;
         }
         role.replicas.take_change(slot, changes);
-        if (state.pins > 0) mark_changed(role, slot, trained_);
+        if (state.pins == 0) continue;
+        const bool by_walks = state.pins > state.pool_pins;
+        mark_changed(role, slot, trained_, trained_ + (by_walks ? push_after_ : pool_patience_.push_after));
       }
     }
     push(role, changes);

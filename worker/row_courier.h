@@ -11,8 +11,9 @@
 // structured perceptron", NAACL 2010, mix parameters for the same reason); rows that are used seldom have not, and
 // theirs add up.
 //
-// Negatives come from a pool of rows that follows the global distribution (negative_pool.h), of which a part is renewed
-// with every batch; its rows are replicas like others.
+// Negatives come from a pool of rows that follows the global distribution (negative_pool.h), of which a chunk is
+// renewed with every batch; its rows are replicas like others, but may be older: what walks teach a row outweighs what
+// it learns as a negative, and a pool that is kept as fresh would be most of the traffic.
 //
 // ssp and bsp: every rank publishes, in a table of one row a rank, how many of its batches have reached their owners;
 // a batch starts when the least of these numbers is within the bound.
@@ -22,6 +23,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <vector>
@@ -58,10 +60,16 @@ struct CourierOptions {
   std::uint32_t touches = 16;
   /// Replicas of all tables together may take so much.
   std::size_t replica_bytes = std::size_t{1} << 30;
-  /// Nodes of the pool that negatives are drawn from.
+  /// Nodes of the pool that negatives are drawn from: a multiple of negative_chunk.
   std::size_t negative_pool = 8192;
+  /// Nodes of the pool that come and go together.
+  std::size_t negative_chunk = 64;
+  /// Batches that a copy of a row may be old which only negatives use. Bounded ranks keep to their bound there, too.
+  BatchNumber pool_staleness = 64;
   /// How long other ranks may keep this one waiting in ssp and bsp.
   std::uint32_t timeout_ms = 30'000;
+  /// Ranks that train: the mean of a shared row is over as many.
+  std::uint32_t trainers = 1;
   /// Counted into, if it isn't null; must outlive the courier.
   CourierMeter* meter = nullptr;
 };
@@ -135,10 +143,16 @@ class RowCourier final : public BatchCourier {
     std::vector<std::pair<Role*, Fetch>> fetches;
     Clock::time_point asked;
   };
-  struct PoolEntry {
-    partition::GlobalNode node;
-    embeddings::RowPointer row;
-    std::optional<ReplicaSlot> slot;
+  struct PoolChunk {
+    std::vector<embeddings::RowPointer> rows;
+    std::vector<ReplicaSlot> slots;  // of those that are replicas
+    BatchNumber seen_at = 0;
+  };
+  /// How old a replica may become for those who use it, and how long its changes may wait.
+  struct Patience {
+    std::uint32_t touches;
+    BatchNumber staleness;
+    BatchNumber push_after;
   };
 
   Role make_role(ps::TableIndex table, const embeddings::DenseRows& own, std::size_t capacity) const;
@@ -152,12 +166,13 @@ class RowCourier final : public BatchCourier {
   partition::InputError too_small(std::uint64_t replicas_needed) const;
   void renew_pool(TrainingBatch& batch, Held& held);
   void retire_from_pool(Role& role, BatchNumber batch, Held& held);
+  std::shared_ptr<PoolChunk> make_chunk(Role& role, std::span<const partition::GlobalNode> nodes, Held& held);
   embeddings::RowPointer use(Role& role, partition::GlobalNode node, BatchNumber batch, Held& held);
   /// The slot of a node of another rank, claimed and asked for if there is none.
   ReplicaSlot replica_of(Role& role, partition::GlobalNode node, Held& held);
-  /// Sees to it once a batch that a replica is fresh enough for it, and that its changes will leave.
-  void see(Role& role, ReplicaSlot slot, BatchNumber batch, Held& held, std::uint32_t touches);
-  void mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch);
+  /// Sees to it that a replica is fresh enough for a batch, and that its changes will leave.
+  void see(Role& role, ReplicaSlot slot, BatchNumber batch, const Patience& patience);
+  void mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, BatchNumber due_at);
   void send_fetches(Held& held);
   void ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const;
   Held& held_by(const TrainingBatch& batch);
@@ -181,14 +196,16 @@ class RowCourier final : public BatchCourier {
   std::uint64_t replicable_rows_;  // rows that aren't trained in place
   BatchNumber push_after_;         // batches that a change may wait for others of the same row
   BatchNumber staleness_;
+  BatchNumber pool_interval_;  // batches from one look at a chunk of the pool to the next
+  Patience pool_patience_;
   ClockTable clocks_;
   CourierOptions options_;
-  std::size_t replica_bytes_ = 0;  // of a node in all tables
-  std::deque<Role> roles_;         // inputs, outputs; or one for both
-  std::deque<PoolEntry> pool_;
-  std::deque<Held> held_;        // of batches underway, oldest first
-  BatchNumber trained_ = 0;      // batches that have been trained
-  BatchNumber least_clock_ = 0;  // batches that all ranks have trained and sent
+  std::size_t replica_bytes_ = 0;                // of a node in all tables
+  std::deque<Role> roles_;                       // inputs, outputs; or one for both
+  std::deque<std::shared_ptr<PoolChunk>> pool_;  // oldest first
+  std::deque<Held> held_;                        // of batches underway, oldest first
+  BatchNumber trained_ = 0;                      // batches that have been trained
+  BatchNumber least_clock_ = 0;                  // batches that all ranks have trained and sent
   BatchNumber published_ = 0;
   BatchNumber waiting_ = kNoBatch;  // the batch that waited last
   Clock::time_point clock_moved_;

@@ -84,7 +84,8 @@ std::pair<ps::TableIndex, DenseRows> Trainer::State::add_table(const std::string
     table->memory->settle(std::as_writable_bytes(table->own));
     return {table->index, table->rows};
   }
-  const ps::TableIndex index = add_node_table(shard, graph.slice, name, skipgram.dim, skipgram.optimizer);
+  const ps::TableIndex index =
+      add_node_table(shard, graph.slice.summary().node_count, graph.own_rows, name, skipgram.dim, skipgram.optimizer);
   return {index, local_rows(shard.table(index))};
 }
 
@@ -94,7 +95,7 @@ void Trainer::State::add_block(const std::string& name, const SkipGramOptions& s
   const ps::TableIndex clocks = add_clock_table(shard, name + ".clocks", communicator.rank(), communicator.size());
   options.servers.exact_tables.push_back(clocks);
   blocks.push_back({inputs, outputs, clocks, skipgram, input_rows, output_rows});
-  embeddings::initialise_rows(local_rows(shard.table(inputs)), graph.slice.arrays().original, options.seed);
+  embeddings::initialise_rows(local_rows(shard.table(inputs)), graph.row_originals(), options.seed);
 }
 
 void Trainer::State::add_blocks() {
@@ -136,7 +137,7 @@ DistributedJob Trainer::State::job(const TrainedBlock& block, TrainingClock& clo
                     .output_table = block.outputs,
                     .own_inputs = local_rows(shard.table(block.inputs)),
                     .own_outputs = local_rows(shard.table(block.outputs)),
-                    .last_own_row = graph.slice.last_node(),
+                    .last_own_row = static_cast<GlobalNode>(graph.own_rows.last),
                     .node_count = graph.slice.summary().node_count},
           .clocks = {.table = block.clocks,
                      .rank = static_cast<std::uint32_t>(communicator.rank()),

@@ -46,6 +46,9 @@ struct TrainingOptions {
   /// and nothing of what follows is needed. With ssp, bsp and deterministic rows travel all the same, since batches
   /// have a meaning there.
   bool shares_memory = true;
+  /// Several ranks only: so many, the last ones, keep the tables' rows and train nothing; 0: every rank keeps those of
+  /// its own nodes. The graph must have been scattered for as many.
+  std::uint32_t server_ranks = 0;
   /// Several ranks only: walks in a batch of each rank.
   std::uint32_t batch_walks = 256;
   /// Several ranks only: how old rows of other ranks may be, in batches.
@@ -59,7 +62,7 @@ struct TrainingOptions {
   std::uint64_t seed = 1;
 
   /// Whether ranks may touch each other's rows in place.
-  bool may_share_memory() const { return shares_memory && !consistency.bounded && !deterministic; }
+  bool may_share_memory() const { return shares_memory && !consistency.bounded && !deterministic && server_ranks == 0; }
 };
 
 /// What a progress display shows; sums over all threads of this rank.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -59,7 +60,9 @@ struct TrainingBatch {
   // Set by the courier.
   RowPointers context_rows;
   RowPointers target_rows;
-  std::vector<embeddings::RowPointer> negatives;
+  /// Chunks of the pool of negatives, and what keeps them.
+  std::vector<std::span<const embeddings::RowPointer>> negatives;
+  std::vector<std::shared_ptr<const void>> negatives_owners;
 
   std::size_t item_count() const { return item_ends.size(); }
   std::size_t item_begin(std::size_t item) const { return item == 0 ? 0 : item_ends[item - 1]; }

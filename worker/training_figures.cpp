@@ -46,7 +46,7 @@ RankFigures Trainer::State::figures() const {
   if (!running_clock) return out;
   const TrainingProgress done = running_clock->totals();
   out.work = static_cast<double>(std::min(running_clock->work(), running_clock->total_work()));
-  out.work_in_all = static_cast<double>(running_clock->total_work());
+  out.work_in_all = serves_only() ? 0 : static_cast<double>(running_clock->total_work());
   out.seconds = trained_seconds.value_or(done.seconds);
   out.words = static_cast<double>(done.words);
   out.pairs = static_cast<double>(done.pairs);
@@ -85,8 +85,8 @@ TrainingReport Trainer::State::report(const TrainingClock& clock) {
   const CourierMeter& courier = meter.courier;
   for (const CourierMeter::Count* count : {&courier.batches, &courier.replicas, &courier.replicas_evicted})
     sums.push_back(static_cast<double>(count->load()));
-  sums.push_back(costs.waited_seconds);
-  sums.push_back(done.seconds * options.threads);
+  sums.push_back(serves_only() ? 0 : costs.waited_seconds);
+  sums.push_back(serves_only() ? 0 : done.seconds * options.threads);
   communicator.allreduce(sums, cluster::Reduction::kSum);
   const std::uint64_t staleness_max = communicator.allreduce(courier.staleness_max.load(), cluster::Reduction::kMax);
   const Losses losses = losses_of_job(clock);

@@ -38,9 +38,14 @@ struct Trainer::State {
         graph(graph_in),
         options(std::move(options_in)),
         shares_rows(graph.whole && options.may_share_memory()),
-        negatives(embeddings::node_masses(reach(), 0.75, options.walk.weighted), reach().first_node()) {}
+        negatives(embeddings::NegativeSampler::or_none(embeddings::node_masses(reach(), 0.75, options.walk.weighted),
+                                                       reach().first_node())) {}
 
   bool alone() const { return communicator.size() == 1; }
+  /// Whether this rank keeps rows for others and trains nothing.
+  bool serves_only() const {
+    return communicator.rank() >= communicator.size() - static_cast<int>(options.server_ranks);
+  }
   /// Whether every row of the job can be touched in place.
   bool has_all_rows() const { return alone() || shares_rows; }
   /// What this rank can walk on without asking others.

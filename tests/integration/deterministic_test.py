@@ -38,6 +38,9 @@ class Deterministic(BinaryTest):
             for ranks, parts, cut in ((1, 6, "hash"), (2, 5, "hash"), (2, 2, "hash"), (2, 8, "metis")):
                 same = self.embed(ranks, *short, *method, "--parts", parts, "--partition-method", cut)
                 self.assertEqual(one, same, f"{ranks} processes, {parts} parts by {cut}, {method}")
+            for ranks, servers in ((2, 1), (3, 2)):
+                same = self.embed(ranks, *short, *method, "--servers", servers)
+                self.assertEqual(one, same, f"{ranks} processes, {servers} of them servers, {method}")
             self.assertNotEqual(one, self.embed(1, *short, *method, "--seed", 2))
 
     def test_is_as_good_as_training_without(self):

@@ -190,10 +190,12 @@ TEST(SkipGramTest, pooled_negatives_that_list_the_table_train_the_same_walks) {
     inputs.push_back(model.inputs.row(node));
     outputs.push_back(model.outputs.row(node));
   }
+  const std::span<const RowPointer> rows(pool);
+  const std::vector<std::span<const RowPointer>> chunks = {rows.first(2), rows.last(2)};
   Model other(4, options);
   const NegativeSampler uniform(std::vector<double>(4, 1.0));
   SkipGramTrainer trainer(options);
-  trainer.train_walk({inputs, outputs}, PooledNegatives(pool), {0, 3}, 0.1F);
+  trainer.train_walk({inputs, outputs}, PooledNegatives(chunks), {0, 3}, 0.1F);
   SkipGramTrainer reference(options);
   const WalkBatch walk = {4, {0, 1, 2, 3}, {4}};
   train_walks(reference, walk, std::vector<WalkKey>{{0, 3}}, {other.inputs, other.outputs, &uniform}, 0.1F);

@@ -28,8 +28,9 @@ struct Trained {
 };
 
 Trained train(cluster::Communicator& communicator, const Graph& whole, const TrainingOptions& options) {
-  const DistributedGraph graph = scatter_graph(
-      communicator, communicator.is_root() ? std::optional<Graph>(whole) : std::nullopt, partition::NodeNames());
+  const DistributedGraph graph =
+      scatter_graph(communicator, communicator.is_root() ? std::optional<Graph>(whole) : std::nullopt,
+                    partition::NodeNames(), {.servers = static_cast<int>(options.server_ranks)});
   Trainer trainer(communicator, graph, options);
   Trained trained{.report = trainer.train({}), .rows = {}};
   std::optional<RowCollector> writer;
@@ -68,9 +69,11 @@ Graph weighted_graph(bool directed) {
 }
 
 /// The job's ranks, with one thread and with two, and two cuts, against one process.
-void expect_same_as_alone(const Graph& whole, TrainingOptions options) {
+void expect_same_as_alone(const Graph& whole, TrainingOptions options, std::uint32_t servers = 0) {
   cluster::SingleProcess nobody_else;
   const Trained alone = train(nobody_else, whole, options);
+  // Where the ranks that train are fewer, the rest serve.
+  if (world().size() > 1) options.server_ranks = servers;
   EXPECT_GT(alone.report.pairs, 0U);
   EXPECT_LT(alone.report.loss, alone.report.loss_first);
   const auto ranks = static_cast<partition::Part>(world().size());
@@ -120,6 +123,14 @@ TEST(DeterministicTrainingTest, weights_and_restarts) {
   options.walk.restart = 0.1;
   options.skipgram.subsample = 1e-2;
   expect_same_as_alone(weighted_graph(false), options);
+}
+
+TEST(DeterministicTrainingTest, servers_of_their_own) {
+  TrainingOptions options = small_options();
+  expect_same_as_alone(plain_graph(), options, 1);
+  options.skipgram.optimizer = embeddings::Optimizer::kAdagrad;
+  options.model = Model::kLine;
+  expect_same_as_alone(plain_graph(), options, 1);
 }
 
 TEST(DeterministicTrainingTest, directed_graph) {

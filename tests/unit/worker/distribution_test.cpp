@@ -17,7 +17,7 @@ using partition::Graph;
 
 DistributedGraph scattered(const Graph& parted, bool may_share = false) {
   return scatter_graph(world(), world().rank() == 0 ? std::optional<Graph>(parted) : std::nullopt,
-                       partition::NodeNames(), may_share);
+                       partition::NodeNames(), {.may_share = may_share});
 }
 
 /// All rows that `slice` holds, against the whole graph's.
@@ -50,6 +50,27 @@ TEST(ScatterGraphTest, every_rank_gets_its_slice) {
     EXPECT_EQ(graph.slice.last_node(), parted.parts().last(own.last - 1));
     EXPECT_EQ(graph.slice.summary().arc_count, parted.summary().arc_count);
     expect_same_rows(graph.slice, parted);
+  }
+}
+
+TEST(ScatterGraphTest, ranks_that_only_serve_keep_all_rows_and_no_arcs) {
+  const Graph parted = cut(block_graph(3, 40, 3, 2), 4);
+  const auto scatter = [&](int servers) {
+    return scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt,
+                         partition::NodeNames(), {.may_share = true, .servers = servers});
+  };
+  EXPECT_THROW(scatter(world().size()), partition::InputError);
+  for (int servers = 1; servers < world().size(); ++servers) {
+    const DistributedGraph graph = scatter(servers);
+    const bool serves = world().rank() >= world().size() - servers;
+    EXPECT_EQ(graph.slice.row_count() == 0, serves);
+    EXPECT_EQ(graph.own_rows.size() > 0, serves);
+    expect_same_rows(graph.slice, parted);
+    for (std::size_t i = 0; i < graph.own_rows.size(); ++i) {
+      EXPECT_EQ(graph.row_originals()[i],
+                parted.original(static_cast<partition::GlobalNode>(graph.own_rows.first + i)));
+    }
+    EXPECT_EQ(world().allreduce(graph.own_rows.size(), cluster::Reduction::kSum), parted.row_count());
   }
 }
 
@@ -92,9 +113,14 @@ TEST(NegativePoolTest, follows_the_global_distribution_on_every_rank) {
 
   constexpr std::uint32_t kDraws = 50'000;
   std::vector<double> counts(exact.size(), 0.0);
-  for (std::uint32_t batch = 0; batch < 4; ++batch) {
-    for (const auto node : pool.draw(kDraws / 4, batch)) counts[node] += 1;
+  const std::vector<std::uint32_t> sizes = {kDraws / 2, kDraws / 4, 0, kDraws / 4};
+  const auto drawn = pool.draw(sizes, 0);
+  for (std::size_t batch = 0; batch < sizes.size(); ++batch) {
+    EXPECT_EQ(drawn[batch].size(), sizes[batch]);
+    for (const auto node : drawn[batch]) counts[node] += 1;
   }
+  // Batches that are asked for together get what each would alone.
+  EXPECT_EQ(pool.draw(std::span(sizes).subspan(1, 1), 1).front(), drawn[1]);
   double chi_square = 0;
   for (std::size_t node = 0; node < exact.size(); ++node) {
     const double expected = exact[node] / total * kDraws;
@@ -109,7 +135,8 @@ TEST(NegativePoolTest, batches_differ) {
   const DistributedGraph graph = scattered(parted);
   const embeddings::NegativeSampler local(embeddings::node_masses(graph.slice, 0.75, false), graph.slice.first_node());
   NegativePool pool(world(), local, 11);
-  EXPECT_NE(pool.draw(100, 0), pool.draw(100, 1));
+  const std::vector<std::uint32_t> hundred = {100};
+  EXPECT_NE(pool.draw(hundred, 0), pool.draw(hundred, 1));
 }
 
 }  // namespace

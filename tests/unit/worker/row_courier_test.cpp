@@ -20,15 +20,16 @@ using partition::GlobalNode;
 constexpr std::uint64_t kNodes = 40;
 constexpr std::uint32_t kDim = 4;
 constexpr std::size_t kPool = 8;
+constexpr std::size_t kChunk = 2;
 
 /// Two ranks of twenty nodes each, with a client and a courier each.
 class TwoRanks {
  public:
   explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20, std::vector<GlobalNode> shared = {})
-      : group_(ps::RowBounds({0, kNodes / 2, kNodes}), {ps::testing::table_spec(kNodes, kDim), named("outputs")}) {
-    for (ps::ServerIndex rank = 0; rank < 2; ++rank) {
-      clocks_ = add_clock_table(*group_.shards[rank], "clocks", static_cast<int>(rank), 2);
-    }
+      : group_(ps::RowBounds({0, kNodes / 2, kNodes}), {ps::testing::table_spec(kNodes, kDim), named("outputs")}, {},
+               [this](ps::Shard& shard, ps::ServerIndex rank) {
+                 clocks_ = add_clock_table(shard, "clocks", static_cast<int>(rank), 2);
+               }) {
     for (ps::ServerIndex rank = 0; rank < 2; ++rank) {
       clients_.push_back(group_.client({}, {.server = rank, .shard = group_.shards[rank].get()}));
       const ModelRows model{.input_table = 0,
@@ -38,9 +39,14 @@ class TwoRanks {
                             .last_own_row = static_cast<GlobalNode>((rank + 1) * kNodes / 2),
                             .node_count = kNodes,
                             .shared_nodes = shared};
-      couriers.push_back(std::make_unique<RowCourier>(
-          *clients_.back(), model, ClockTable{clocks_, rank, 2},
-          CourierOptions{.consistency = consistency, .replica_bytes = replica_bytes, .negative_pool = kPool}, 10));
+      couriers.push_back(std::make_unique<RowCourier>(*clients_.back(), model, ClockTable{clocks_, rank, 2},
+                                                      CourierOptions{.consistency = consistency,
+                                                                     .replica_bytes = replica_bytes,
+                                                                     .negative_pool = kPool,
+                                                                     .negative_chunk = kChunk,
+                                                                     .pool_staleness = 16,
+                                                                     .trainers = 2},
+                                                      10));
     }
   }
 
@@ -57,6 +63,7 @@ class TwoRanks {
   }
   float* place(GlobalNode node) { return group_.shards[node / (kNodes / 2)]->table(0).row(node); }
   float owned(GlobalNode node) { return *place(node); }
+  float owned_output(GlobalNode node) { return *group_.shards[node / (kNodes / 2)]->table(1).row(node); }
 
  private:
   static ps::TableSpec named(const std::string& name) {
@@ -65,8 +72,8 @@ class TwoRanks {
     return spec;
   }
 
-  ps::testing::ServerGroup group_;
   ps::TableIndex clocks_ = 0;
+  ps::testing::ServerGroup group_;
   std::vector<std::unique_ptr<ps::Client>> clients_;
 
  public:
@@ -156,19 +163,47 @@ TEST(RowCourierTest, negatives_come_from_the_newest_of_the_pool) {
   first.fresh_negatives = {1, 30, 30, 4, 31, 2, 33, 39};
   ranks.couriers[0]->start(first);
   if (ranks.couriers[0]->finish_start(first)) ranks.couriers[0]->settle(first);
-  ASSERT_EQ(first.negatives.size(), kPool);
-  EXPECT_EQ(first.negatives[1].values, first.negatives[2].values);
-  EXPECT_EQ(first.negatives[0].values, first.target_rows.values[0]) << "the centre's own row, so that it is left out";
+  ASSERT_EQ(first.negatives.size(), kPool / kChunk);
+  const auto row = [](const TrainingBatch& batch, std::size_t i) {
+    return batch.negatives[i / kChunk][i % kChunk].values;
+  };
+  EXPECT_EQ(row(first, 1), row(first, 2));
+  EXPECT_EQ(row(first, 0), first.target_rows.values[0]) << "the centre's own row, so that it is left out";
   TrainingBatch second;
   second.number = 1;
   second.fresh_negatives = {32, 5};
   ranks.couriers[0]->start(second);
   if (ranks.couriers[0]->finish_start(second)) ranks.couriers[0]->settle(second);
-  ASSERT_EQ(second.negatives.size(), kPool);
-  EXPECT_EQ(second.negatives[0].values, first.negatives[2].values);
-  EXPECT_EQ(second.negatives[5].values, first.negatives[7].values);
+  ASSERT_EQ(second.negatives.size(), kPool / kChunk);
+  EXPECT_EQ(row(second, 0), row(first, 2));
+  EXPECT_EQ(row(second, 5), row(first, 7));
   ranks.couriers[0]->release(first);
   ranks.couriers[0]->release(second);
+}
+
+TEST(RowCourierTest, rows_of_the_pool_alone_travel_when_they_come_and_when_they_go) {
+  TwoRanks ranks({.bounded = false, .staleness = 1});
+  constexpr BatchNumber kBatches = 10;
+  for (BatchNumber number = 0; number < kBatches; ++number) {
+    TrainingBatch batch;
+    batch.number = number;
+    batch.contexts = {31};  // used by walks in every batch
+    batch.targets = {kNoTarget};
+    batch.fresh_negatives = {1, static_cast<GlobalNode>(20 + number)};
+    if (number == 0) batch.fresh_negatives = {1, 30, 2, 35, 3, 36, 4, 37};
+    ranks.couriers[0]->start(batch);
+    if (ranks.couriers[0]->finish_start(batch)) ranks.couriers[0]->settle(batch);
+    for (const auto chunk : batch.negatives) {
+      for (const auto& row : chunk) *row.values += 1;
+    }
+    ranks.couriers[0]->release(batch);
+  }
+  // Four of the first pool, and one in each batch; besides, node 31's input row after every second batch.
+  EXPECT_EQ(ranks.couriers[0]->traffic().rows_pulled, 4 + (kBatches - 1) + kBatches / 2);
+  ranks.couriers[0]->close();
+  float sum = 0;
+  for (GlobalNode node = 0; node < kNodes; ++node) sum += ranks.owned_output(node);
+  EXPECT_EQ(sum, static_cast<float>(kBatches * kPool)) << "what negatives learn gets to the owners";
 }
 
 TEST(RowCourierTest, too_little_memory_says_what_would_do) {

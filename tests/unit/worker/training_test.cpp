@@ -31,9 +31,9 @@ Trained train(const TrainingOptions& options) {
   cluster::Communicator& communicator = world();
   const Graph whole = block_graph(kBlocks, kBlockSize, 8, 1);
   const Graph parted = communicator.size() == 1 ? whole : cut(whole, static_cast<partition::Part>(communicator.size()));
-  const DistributedGraph graph =
-      scatter_graph(communicator, communicator.rank() == 0 ? std::optional<Graph>(parted) : std::nullopt,
-                    partition::NodeNames(), options.may_share_memory());
+  const DistributedGraph graph = scatter_graph(
+      communicator, communicator.rank() == 0 ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames(),
+      {.may_share = options.may_share_memory(), .servers = static_cast<int>(options.server_ranks)});
   Trainer trainer(communicator, graph, options);
   Trained trained{.report = trainer.train({}), .dim = trainer.dim()};
   std::unique_ptr<RowCollector> writer;
@@ -155,6 +155,21 @@ TEST(TrainingTest, every_consistency_learns) {
     options.consistency = parse_consistency(text, {});
     expect_learnt(options);
   }
+}
+
+TEST(TrainingTest, servers_of_their_own_learn_the_same) {
+  if (world().size() == 1) GTEST_SKIP() << "takes more than one rank";
+  TrainingOptions options = small_options();
+  options.shares_memory = true;
+  options.server_ranks = static_cast<std::uint32_t>(world().size()) / 2;
+  const Trained trained = train(options);
+  EXPECT_FALSE(trained.report.shares_memory);
+  EXPECT_EQ(trained.report.words, std::uint64_t{kBlocks} * kBlockSize * 40 * 40);
+  EXPECT_EQ(trained.report.remote_share, 1.0);
+  expect_learnt(options);
+  options.model = Model::kLine;
+  options.skipgram.learning_rate = 0.1F;
+  expect_learnt(options);
 }
 
 TEST(TrainingTest, one_thread_on_one_rank_repeats_itself) {
