@@ -34,7 +34,7 @@ void expect_same_blocks(const SampledBlocks& blocks, const SampledBlocks& expect
 void expect_samples_of_one_process(const NeighbourSampleOptions& options, bool may_share) {
   const Graph parted = cut(block_graph(4, 60, 6, 2), static_cast<partition::Part>(world().size()));
   const DistributedGraph graph = scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt,
-                                               partition::NodeNames(), may_share);
+                                               partition::NodeNames(), {.may_share = may_share});
   TravellingSamples samples(world(), graph, options);
   const NeighbourSampler of_whole(parted, options);
   // Three batches of different sizes at once; the last rank has no seeds in the second.
