@@ -46,15 +46,63 @@ std::uint32_t greatest(std::span<const float> row) {
   return static_cast<std::uint32_t>(std::ranges::max_element(row) - row.begin());
 }
 
-double dot(std::span<const float> a, std::span<const float> b) {
-  double sum = 0;
-  for (std::size_t c = 0; c < a.size(); ++c) sum += static_cast<double>(a[c]) * b[c];
+// Sums in several lanes: the same for every run of one program.
+float dot(std::span<const float> a, std::span<const float> b) {
+  float sum = 0;
+#pragma omp simd reduction(+ : sum)
+  for (std::size_t c = 0; c < a.size(); ++c) sum += a[c] * b[c];
   return sum;
 }
 
 void add(std::span<float> to, double scale, std::span<const float> row) {
   const auto factor = static_cast<float>(scale);
+#pragma omp simd
   for (std::size_t c = 0; c < to.size(); ++c) to[c] += factor * row[c];
+}
+
+// Pairs whose derivatives by negatives one thread adds up: a constant, so that sums do not depend on threads.
+constexpr std::size_t kPairsOfPiece = 256;
+
+/// Rows as the loss of links sees them, and what it finds.
+struct LinkWork {
+  std::span<const float> outputs;
+  std::size_t columns;
+  const LinkSample& sample;
+  double pairs;
+  bool derives;
+  std::vector<double> losses;       // by piece
+  std::vector<float> by_heads;      // by pair
+  std::vector<float> by_scores;     // of pairs
+  std::vector<float> by_negatives;  // by piece and negative
+
+  std::span<const float> row(std::uint32_t at) const { return outputs.subspan(at * columns, columns); }
+};
+
+void derive_piece(LinkWork& work, std::size_t piece) {
+  const LinkSample& sample = work.sample;
+  const std::size_t negatives = sample.negatives.size();
+  const double share = negatives == 0 ? 0 : sample.negative_weight / static_cast<double>(negatives);
+  const std::size_t last = std::min(sample.heads.size(), (piece + 1) * kPairsOfPiece);
+  for (std::size_t i = piece * kPairsOfPiece; i < last; ++i) {
+    const std::span<const float> head = work.row(sample.heads[i]);
+    const double score = dot(head, work.row(sample.tails[i]));
+    work.losses[piece] += softplus(-score);
+    std::span<float> by_head;
+    if (work.derives) {
+      by_head = std::span(work.by_heads).subspan(i * work.columns, work.columns);
+      work.by_scores[i] = static_cast<float>((logistic(score) - 1) / work.pairs);
+      add(by_head, work.by_scores[i], work.row(sample.tails[i]));
+    }
+    for (std::size_t n = 0; n < negatives; ++n) {
+      const std::span<const float> negative = work.row(sample.negatives[n]);
+      const double far = dot(head, negative);
+      work.losses[piece] += share * softplus(far);
+      if (!work.derives) continue;
+      const double slope = share * logistic(far) / work.pairs;
+      add(by_head, slope, negative);
+      add(std::span(work.by_negatives).subspan((piece * negatives + n) * work.columns, work.columns), slope, head);
+    }
+  }
 }
 
 }  // namespace
@@ -111,33 +159,34 @@ void to_probabilities(std::span<float> outputs, std::size_t columns, LabelLoss l
 
 double link_loss(std::span<const float> outputs, std::size_t columns, const LinkSample& sample,
                  std::span<float> by_outputs, std::size_t count) {
-  const auto row = [&](std::uint32_t at) { return outputs.subspan(at * columns, columns); };
-  const auto by_row = [&](std::uint32_t at) { return by_outputs.subspan(at * columns, columns); };
-  const auto pairs = static_cast<double>(count == 0 ? sample.heads.size() : count);
-  const double share =
-      sample.negatives.empty() ? 0 : sample.negative_weight / static_cast<double>(sample.negatives.size());
-  const bool derives = !by_outputs.empty();
-  double sum = 0;
-  for (std::size_t i = 0; i < sample.heads.size(); ++i) {
-    const std::uint32_t head = sample.heads[i];
-    const std::uint32_t tail = sample.tails[i];
-    const double score = dot(row(head), row(tail));
-    sum += softplus(-score);
-    if (derives) {
-      const double slope = (logistic(score) - 1) / pairs;
-      add(by_row(head), slope, row(tail));
-      add(by_row(tail), slope, row(head));
-    }
-    for (const std::uint32_t negative : sample.negatives) {
-      const double far = dot(row(head), row(negative));
-      sum += share * softplus(far);
-      if (!derives) continue;
-      const double slope = share * logistic(far) / pairs;
-      add(by_row(head), slope, row(negative));
-      add(by_row(negative), slope, row(head));
-    }
+  const std::size_t pairs = sample.heads.size();
+  const std::size_t negatives = sample.negatives.size();
+  const std::size_t pieces = (pairs + kPairsOfPiece - 1) / kPairsOfPiece;
+  LinkWork work{.outputs = outputs,
+                .columns = columns,
+                .sample = sample,
+                .pairs = static_cast<double>(count == 0 ? pairs : count),
+                .derives = !by_outputs.empty(),
+                .losses = std::vector<double>(pieces)};
+  if (work.derives) {
+    work.by_heads.resize(pairs * columns);
+    work.by_scores.resize(pairs);
+    work.by_negatives.resize(pieces * negatives * columns);
   }
-  return pairs > 0 ? sum / pairs : 0;
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::size_t piece = 0; piece < pieces; ++piece) derive_piece(work, piece);
+  double sum = 0;
+  for (const double loss : work.losses) sum += loss;
+  if (work.derives) {
+    const auto by_row = [&](std::uint32_t at) { return by_outputs.subspan(at * columns, columns); };
+    for (std::size_t i = 0; i < pairs; ++i) {
+      add(by_row(sample.heads[i]), 1, std::span(work.by_heads).subspan(i * columns, columns));
+      add(by_row(sample.tails[i]), work.by_scores[i], work.row(sample.heads[i]));
+    }
+    for (std::size_t at = 0; at < pieces * negatives; ++at)
+      add(by_row(sample.negatives[at % negatives]), 1, std::span(work.by_negatives).subspan(at * columns, columns));
+  }
+  return work.pairs > 0 ? sum / work.pairs : 0;
 }
 
 }  // namespace knotwork::embeddings::gnn

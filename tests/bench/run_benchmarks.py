@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts propagation quality network traffic ppr. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -19,6 +19,7 @@ import sys
 import time
 from pathlib import Path
 
+import gnn_runs
 import ppr_runs
 import rank_runs
 
@@ -398,9 +399,14 @@ def ppr(bench):
     return table(("personalized PageRank", "measured", "bar", "reached"), ppr_runs.measure(bench, peer, edges))
 
 
+def gnn(bench):
+    """Graph neural networks on Cora's public split, and unsupervised GraphSAGE, against published figures."""
+    return gnn_runs.measure(bench, lambda name, file: DATA / name / file)
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
          "quality": quality,
-         "network": network, "traffic": traffic, "ppr": ppr}
+         "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn}
 
 
 def machine():
