@@ -9,8 +9,11 @@ namespace knotwork::worker {
 namespace {
 
 constexpr auto kIdleInterval = std::chrono::milliseconds(500);
-/// How often the courier looks again for a batch that may not start yet, or for rows on their way.
+/// How often the courier looks again for a batch that may not start yet, or for rows on their way: often only while
+/// training threads have little left to do. Each look takes a core away from them, and what it holds in its cache.
 constexpr auto kCourierInterval = std::chrono::microseconds(200);
+constexpr auto kUnhurriedInterval = std::chrono::milliseconds(2);
+constexpr std::size_t kEnoughReady = 3;
 
 }  // namespace
 
@@ -180,7 +183,8 @@ void BatchPipeline::wait_for_work() {
   const auto something_was_trained = [&] { return !underway_.empty() && underway_.front()->trained(); };
   // Something may come from other ranks, which wakes nobody here.
   if (!made_.empty() || !started_.empty() || to_settle_) {
-    changed_.wait_for(lock, kCourierInterval, something_was_trained);
+    const bool hurries = ready_.size() < kEnoughReady;
+    changed_.wait_for(lock, hurries ? kCourierInterval : kUnhurriedInterval, something_was_trained);
     return;
   }
   changed_.wait(lock,
