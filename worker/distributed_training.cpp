@@ -27,7 +27,7 @@ constexpr std::uint64_t kMostNegatives = 65'536;
 constexpr std::uint64_t kNegativesPerNode = 4;
 /// A batch renews one in so many.
 constexpr std::uint64_t kPoolLifetime = 128;
-/// The pool's rows are refreshed so often in a training, unless staleness is given. A small graph's training has few
+/// The pool's rows are refreshed so often in a training, if their staleness allows. A small graph's training has few
 /// batches, and a row of its pool is drawn often.
 constexpr BatchNumber kPoolRefreshes = 4;
 /// Replicas for the pool may take this part of the memory for all.
@@ -71,7 +71,7 @@ class Conveyor {
                   .replica_bytes = job.options.replica_bytes,
                   .negative_pool = pool_size(job),
                   .negative_chunk = chunk_size(job),
-                  .pool_staleness = pool_staleness(job, consistency, all_batches),
+                  .pool_staleness = pool_staleness(consistency, all_batches),
                   .timeout_ms = job.options.timeout_ms,
                   .trainers = static_cast<std::uint32_t>(job.trainers()),
                   .meter = &job.meter.courier},
@@ -117,10 +117,9 @@ class Conveyor {
   static std::size_t chunk_size(const DistributedJob& job) {
     return job.trains() ? (affordable_pool(job) + kPoolLifetime - 1) / kPoolLifetime : 0;
   }
-  static BatchNumber pool_staleness(const DistributedJob& job, const Consistency& consistency,
-                                    BatchNumber all_batches) {
-    const BatchNumber usual = *consistency.staleness;
-    return job.options.consistency.staleness ? usual : std::max(usual, all_batches / kPoolRefreshes);
+  static BatchNumber pool_staleness(const Consistency& consistency, BatchNumber all_batches) {
+    const BatchNumber of_walks = *consistency.staleness;
+    return of_walks == 0 ? 0 : std::max(of_walks, all_batches / kPoolRefreshes);
   }
   static std::size_t affordable_pool(const DistributedJob& job) {
     const std::size_t bytes = ReplicaTable::bytes_per_replica(job.model.own_inputs.dim, true) * 2 * kPoolPart;
