@@ -4,6 +4,7 @@
 #include "jobs/doctor_command.h"
 #include "jobs/embed_command.h"
 #include "jobs/eval_command.h"
+#include "jobs/eval_rank_command.h"
 #include "jobs/export_command.h"
 #include "jobs/generate_command.h"
 #include "jobs/infer_command.h"
@@ -23,14 +24,14 @@ const std::vector<CommandEntry>& all_commands() {
       embed_command(),         infer_command(),        walk_command(),          ppr_command(),
       export_command(),        partition_command(),    split_command(),         info_command(),
       generate_rmat_command(), generate_sbm_command(), eval_linkpred_command(), eval_classify_command(),
-      query_command(),         run_command(),          submit_command(),        doctor_command(),
-      completion_command(),
+      eval_rank_command(),     query_command(),        run_command(),           submit_command(),
+      doctor_command(),        completion_command(),
   };
   return commands;
 }
 
 const std::vector<std::string>& planned_commands() {
-  static const std::vector<std::string> planned = {"eval rank"};
+  static const std::vector<std::string> planned = {};
   return planned;
 }
 

@@ -75,6 +75,7 @@ void check_deterministic(const EmbedOptions& options, const OptionSet& set) {
 
 void resolve(EmbedOptions& options, const OptionSet& set) {
   resolve(options.network, options.method, options.epochs, options.learning_rate, set);
+  if (options.method == "lightgcn") resolve_lightgcn(options, set);
   if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
   if (!is_network(options.method) && options.min_learning_rate > *options.learning_rate)
     throw InputError("min-lr must not be above lr, found " + plain_number(options.min_learning_rate) + " and " +
@@ -259,13 +260,15 @@ void declare(EmbedOptions& options, OptionSet& set) {
   set.group("Embedding");
   set.add("output,o", &options.output, "result: .npy, .txt or .bin (word2vec), .tsv, .h5").file().required();
   set.add("method", &options.method, "how")
-      .choices(
-          {"deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", "gcn", "sage", "gat", "sgc", "appnp", "dagnn"},
-          {"lightgcn"});
+      .choices({"deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", "gcn", "sage", "gat", "sgc", "appnp",
+                "dagnn", "lightgcn"});
   declare_training(options, set);
   declare(options.walk, set);
   declare(options.propagation, set);
   declare(options.network, set);
+  declare(options.lightgcn, set);
+  set.add("batch", &options.batch, "lightgcn: users of a step, 1024, or for bpr draws, 2048, unless given")
+      .range(1, 1e9);
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
   set.add("partition-method", &options.partition_method, "who cuts").choices({"metis", "fennel", "hash", "range"});
@@ -285,7 +288,7 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .value_name("SIZE");
   set.add("deterministic", &options.deterministic,
           "the same bytes for any number of processes, threads and parts; slower, and always bsp");
-  set.planned({"fanout", "batch", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
+  set.planned({"fanout", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 
@@ -297,6 +300,7 @@ void run(const EmbedOptions& options, Session& session) {
     check_output_file(options.output);
     watch_embedding(options.output, session);
   }
+  if (options.method == "lightgcn") return run_lightgcn(options, session);
   check_servers(options, communicator);
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
@@ -376,6 +380,7 @@ CommandEntry embed_command() {
                                 "knotwork embed cora.tsv.gz -o cora.npy --method gcn --features cora.svm.gz --labels "
                                 "cora.labels.gz --split cora.split.gz --model cora.safetensors",
                                 "knotwork embed rmat24.knot -o rmat24.npy --method fastrp --memory 10G",
+                                "knotwork embed train.tsv.gz -o items.npy --method lightgcn --test test.tsv.gz",
                                 "mpirun -n 2 knotwork embed github.knot -o github.npy"}},
           .heading = "Embeddings",
           .shows_configuration = true,

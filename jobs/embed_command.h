@@ -7,6 +7,7 @@
 
 #include "jobs/command.h"
 #include "jobs/graph_source.h"
+#include "jobs/lightgcn_choice.h"
 #include "jobs/network_choice.h"
 #include "jobs/propagation_choice.h"
 #include "jobs/walk_choice.h"
@@ -17,7 +18,7 @@ struct EmbedOptions {
   GraphSource source;
   /// OUT; its ending chooses the format.
   std::string output;
-  /// "deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", or a network: see network_choice.h.
+  /// "deepwalk", "node2vec", "line", "fastrp", "rfp", "propagate", "lightgcn", or a network: see network_choice.h.
   std::string method = "deepwalk";
   std::uint32_t dim = 128;
   std::uint32_t epochs = 1;
@@ -31,6 +32,9 @@ struct EmbedOptions {
   WalkChoice walk;
   PropagationChoice propagation;
   NetworkChoice network;
+  LightGcnChoice lightgcn;
+  /// lightgcn: users (softmax) or draws (bpr) of a step; empty until resolved.
+  std::optional<std::uint32_t> batch;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;
   double min_learning_rate = 1e-4;

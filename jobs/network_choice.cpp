@@ -52,7 +52,7 @@ constexpr std::string_view kAll = "gcn sage gat sgc appnp dagnn";
 constexpr std::array kUses = {
     OptionUse{"labels", kAll},
     OptionUse{"split", kAll},
-    OptionUse{"layers", "gcn sage gat appnp dagnn"},
+    OptionUse{"layers", "gcn sage gat appnp dagnn lightgcn"},
     OptionUse{"hidden", "gcn sage gat appnp dagnn"},
     OptionUse{"heads", "gat"},
     OptionUse{"output-heads", "gat"},
@@ -61,7 +61,7 @@ constexpr std::array kUses = {
     OptionUse{"dropout", kAll},
     OptionUse{"attention-dropout", "gat"},
     OptionUse{"weight-decay", kAll},
-    OptionUse{"patience", kAll},
+    OptionUse{"patience", "gcn sage gat sgc appnp dagnn lightgcn"},
     OptionUse{"aggregator", "sage"},
     OptionUse{"normalize-features", kAll},
     OptionUse{"positive-steps", kAll},
@@ -117,7 +117,8 @@ void declare(NetworkChoice& choice, OptionSet& set) {
   set.group("Graph neural networks (gcn, sage, gat, sgc, appnp, dagnn)");
   set.add("labels", &choice.labels, "node TAB label[,label]: what to predict; without, links are learnt").file();
   set.add("split", &choice.split, "node TAB train|valid|test; at random (60, 20, 20 %) unless given").file();
-  set.add("layers", &choice.layers, "layers that pass messages (appnp, dagnn: of the perceptron); 2 unless given")
+  set.add("layers", &choice.layers,
+          "layers that pass messages (appnp, dagnn: of the perceptron); 2 unless given, lightgcn: 3")
       .range(1, 64);
   set.add("hidden", &choice.hidden,
           "columns of hidden layers; by method unless given: 16 (gcn), 128 (sage), 8 a head (gat), 64")
@@ -133,7 +134,8 @@ void declare(NetworkChoice& choice, OptionSet& set) {
       .range(0, 0.99);
   set.add("weight-decay", &choice.weight_decay, "L2 penalty of weights; by method unless given").range(0, 1e6);
   set.add("patience", &choice.patience,
-          "epochs without a lower validation loss that end training, 0: never; by method unless given")
+          "epochs without a lower validation loss (lightgcn: judgings without a higher recall) that end training, 0: "
+          "never; by method unless given")
       .range(0, 1e9);
   set.add("aggregator", &choice.aggregator, "sage: how neighbours are summed up").choices({"mean", "max", "gcn"});
   set.add("normalize-features", &choice.normalize_features,

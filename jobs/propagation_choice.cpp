@@ -35,6 +35,8 @@ struct OptionUse {
   std::string_view methods;
 };
 constexpr std::string_view kTrained = "deepwalk, node2vec, line";
+constexpr std::string_view kStepped = "deepwalk, node2vec, line, lightgcn";
+constexpr std::string_view kRanking = "lightgcn";
 constexpr std::array kUses = {
     OptionUse{"preset", "fastrp"},
     OptionUse{"iteration-weights", "fastrp"},
@@ -50,14 +52,14 @@ constexpr std::array kUses = {
     OptionUse{"features", "fastrp, propagate, gcn, sage, gat, sgc, appnp, dagnn"},
     OptionUse{"storage", "fastrp, rfp, propagate"},
     OptionUse{"memory", "fastrp, rfp, propagate"},
-    OptionUse{"dim", "deepwalk, node2vec, line, fastrp, rfp"},
-    OptionUse{"seed", "deepwalk, node2vec, line, fastrp, rfp"},
-    OptionUse{"epochs", kTrained},
+    OptionUse{"dim", "deepwalk, node2vec, line, fastrp, rfp, lightgcn"},
+    OptionUse{"seed", "deepwalk, node2vec, line, fastrp, rfp, lightgcn"},
+    OptionUse{"epochs", kStepped},
     OptionUse{"negatives", kTrained},
     OptionUse{"window", kTrained},
     OptionUse{"windows-per-draw", kTrained},
-    OptionUse{"lr", kTrained},
-    OptionUse{"min-lr", kTrained},
+    OptionUse{"lr", kStepped},
+    OptionUse{"min-lr", kStepped},
     OptionUse{"optimizer", kTrained},
     OptionUse{"subsample", kTrained},
     OptionUse{"walks", kTrained},
@@ -68,6 +70,19 @@ constexpr std::array kUses = {
     OptionUse{"staleness", kTrained},
     OptionUse{"replica-memory", kTrained},
     OptionUse{"order", "line"},
+    OptionUse{"pairs", "deepwalk"},
+    OptionUse{"parts", "deepwalk, node2vec, line, fastrp, rfp, propagate"},
+    OptionUse{"partition-method", "deepwalk, node2vec, line, fastrp, rfp, propagate"},
+    OptionUse{"loss", kRanking},
+    OptionUse{"temperature", kRanking},
+    OptionUse{"popularity", kRanking},
+    OptionUse{"candidates", kRanking},
+    OptionUse{"penalty", kRanking},
+    OptionUse{"test", kRanking},
+    OptionUse{"validation", kRanking},
+    OptionUse{"evaluate-every", kRanking},
+    OptionUse{"k", kRanking},
+    OptionUse{"batch", kRanking},
 };
 
 bool lists(std::string_view methods, std::string_view method) {
@@ -83,7 +98,7 @@ void refuse_foreign_options(const std::string& method, const OptionSet& set) {
   // Training methods have always let each other's options pass; only what is new is refused there.
   for (const OptionUse& use : kUses) {
     const bool is_new = !use.methods.starts_with("deepwalk") && use.methods != "line";
-    if (!is_propagation(method) && !is_new) continue;
+    if (!is_propagation(method) && method != "lightgcn" && !is_new) continue;
     if (set.find(use.option) != nullptr && set.was_given(use.option) && !lists(use.methods, method)) {
       throw InputError(std::string(use.option) + " is an option of --method " + std::string(use.methods) + ", found " +
                        method);

@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -20,6 +20,7 @@ import time
 from pathlib import Path
 
 import gnn_runs
+import lightgcn_runs
 import ppr_runs
 import rank_runs
 
@@ -404,9 +405,16 @@ def gnn(bench):
     return gnn_runs.measure(bench, lambda name, file: DATA / name / file)
 
 
+def lightgcn(bench):
+    """LightGCN: a propagation against torch.sparse.mm, the whole training on Gowalla, the first epochs of BPR."""
+    return table(("LightGCN", "measured", "bar", "reached"),
+                 lightgcn_runs.measure(bench, BUILD / "tests/bench/bench_lightgcn", DATA / "gowalla", BUILD.parent,
+                                       SOURCE / "tests/bench/torch_lightgcn_peer.py"))
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
          "quality": quality,
-         "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn}
+         "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn, "lightgcn": lightgcn}
 
 
 def machine():

@@ -1,0 +1,170 @@
+#include "worker/lightgcn.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <span>
+
+#include "cluster/memory_check.h"
+#include "embeddings/row_table.h"
+#include "partition/errors.h"
+#include "worker/rank_crew.h"
+
+namespace knotwork::worker {
+
+using embeddings::RankingScores;
+using partition::OriginalNode;
+
+namespace {
+
+/// Products of larger values are no numbers.
+constexpr float kLargestValue = 1e15F;
+
+[[noreturn]] void refuse_divergence() {
+  throw partition::InputError(
+      "training diverged: loss or vectors are enormous or no numbers, and nothing was written; try a lower --lr");
+}
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+class LightGcnLoop {
+ public:
+  LightGcnLoop(cluster::Communicator& communicator, const partition::Graph& graph, OriginalNode user_count,
+               const LightGcnTraining& options, const embeddings::RankingLists* judged,
+               const LightGcnProgress& progress)
+      : communicator_(communicator),
+        options_(options),
+        judged_(judged),
+        progress_(progress),
+        judges_(communicator.allreduce(std::uint64_t{judged != nullptr}, cluster::Reduction::kMax) != 0),
+        view_(graph, user_count),
+        crew_(communicator, options.threads),
+        model_(view_, options.model, crew_) {}
+
+  LightGcnReport run();
+
+ private:
+  void train_epoch(std::uint32_t epoch);
+  RankingScores judge(std::span<const float> rows) const;
+  bool judge_epoch(RankingPoint& point);
+  void keep(std::span<const float> rows);
+
+  cluster::Communicator& communicator_;
+  const LightGcnTraining& options_;
+  const embeddings::RankingLists* judged_;
+  const LightGcnProgress& progress_;
+  bool judges_;
+  embeddings::UserItemGraph view_;
+  RankCrew crew_;
+  embeddings::LightGcn model_;
+  Clock::time_point start_ = Clock::now();
+  LightGcnReport report_;
+  double best_recall_ = -1;
+  std::uint32_t without_gain_ = 0;
+};
+
+RankingScores LightGcnLoop::judge(std::span<const float> rows) const {
+  const std::size_t stride = model_.stride();
+  const auto row = [&](OriginalNode original) { return rows.subspan(view_.global(original) * stride, stride); };
+  const std::vector<float> users = embeddings::padded_rows(judged_->users, stride, stride, row);
+  const std::vector<float> items = embeddings::padded_rows(judged_->items, stride, stride, row);
+  return embeddings::rank_items({.dim = stride,
+                                 .users = users,
+                                 .items = items,
+                                 .known = &judged_->known,
+                                 .hidden = &judged_->hidden,
+                                 .unreachable = judged_->unreachable,
+                                 .k = options_.k},
+                                options_.threads);
+}
+
+void LightGcnLoop::keep(std::span<const float> rows) {
+  const std::size_t dim = options_.model.dim;
+  const std::size_t nodes = view_.graph().row_count();
+  if (report_.rows.empty()) report_.rows = partition::HugeArray<float>(nodes * dim);
+  for (OriginalNode original = 0; original < nodes; ++original) {
+    const float* const row = &rows[view_.global(original) * model_.stride()];
+    // Written so that what is no number has diverged, too.
+    if (!std::all_of(row, row + dim, [](float value) { return std::abs(value) <= kLargestValue; })) refuse_divergence();
+    std::copy(row, row + dim, &report_.rows[original * dim]);
+  }
+}
+
+/// Judges on the root, keeps what shall be kept there, and says on all whether training goes on.
+bool LightGcnLoop::judge_epoch(RankingPoint& point) {
+  const bool is_last = point.epoch == options_.model.epochs;
+  const bool is_due = judges_ && point.epoch % options_.evaluate_every == 0;
+  if (!is_due && !is_last) return true;
+  const std::span<const float> rows = model_.final_rows();
+  bool goes_on = !is_last;
+  if (communicator_.is_root()) {
+    const auto start = Clock::now();
+    if (judged_ != nullptr) point.scores = judge(rows);
+    const double recall = point.scores ? point.scores->recall : 0;
+    const bool is_better = recall > best_recall_;
+    if (options_.keeps_best ? is_better : is_last) {
+      keep(rows);
+      report_.epoch = point.epoch;
+    }
+    if (is_better) best_recall_ = recall;
+    without_gain_ = is_better ? 0 : without_gain_ + 1;
+    if (options_.keeps_best && options_.patience > 0 && without_gain_ >= options_.patience) goes_on = false;
+    report_.judge_seconds += since(start);
+    if (progress_ && point.scores) progress_(static_cast<double>(point.epoch) / options_.model.epochs, point);
+  }
+  // Also keeps the others from changing rows that the root still reads.
+  return communicator_.broadcast(goes_on ? "on" : "end", 0) == "on";
+}
+
+void LightGcnLoop::train_epoch(std::uint32_t epoch) {
+  model_.begin_epoch();
+  RankingPoint point{.epoch = epoch};
+  std::uint64_t pairs = 0;
+  double loss = 0;
+  for (std::uint32_t i = 0; i < model_.steps(); ++i) {
+    const embeddings::StepLoss step = model_.step();
+    loss += step.sum;
+    pairs += step.pairs;
+    if (!progress_ || !communicator_.is_root()) continue;
+    const double done = epoch - 1 + (i + 1.0) / model_.steps();
+    point.loss = loss / static_cast<double>(pairs);
+    progress_(done / options_.model.epochs, point);
+  }
+  point.loss = loss / static_cast<double>(pairs);
+  point.seconds = since(start_);
+  report_.pairs += pairs;
+  report_.curve.push_back(point);
+}
+
+LightGcnReport LightGcnLoop::run() {
+  for (std::uint32_t epoch = 1; epoch <= options_.model.epochs; ++epoch) {
+    train_epoch(epoch);
+    RankingPoint& point = report_.curve.back();
+    // BPR's sums are known to the root only; it judges for all.
+    const double loss = communicator_.is_root() ? point.loss : 0;
+    if (!std::isfinite(communicator_.allreduce(loss, cluster::Reduction::kSum))) {
+      refuse_divergence();
+    }
+    if (!judge_epoch(point)) break;
+  }
+  report_.seconds = since(start_);
+  return std::move(report_);
+}
+
+}  // namespace
+
+LightGcnReport train_lightgcn(cluster::Communicator& communicator, const partition::Graph& graph,
+                              OriginalNode user_count, const LightGcnTraining& options,
+                              const embeddings::RankingLists* judged, const LightGcnProgress& progress) {
+  const std::uint64_t nodes = graph.row_count();
+  cluster::require_memory(communicator,
+                          embeddings::LightGcn::least_memory(user_count, nodes - user_count, options.model.dim) /
+                              static_cast<std::uint64_t>(communicator.size()));
+  return LightGcnLoop(communicator, graph, user_count, options, judged, progress).run();
+}
+
+}  // namespace knotwork::worker
