@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
+#include "embeddings/gnn/torch/weighted_sums.h"
 #include "partition/random.h"
 
 namespace knotwork::embeddings::gnn {
@@ -67,6 +69,13 @@ void for_each_reverse_entry(const MessageBlock& block, std::size_t source, Visit
   if (source < block.targets) visit(block.arcs() + source, source);
 }
 
+/// All rows, by all threads.
+void sum_all(const WeightedSums& sums) {
+  const std::size_t rows = sums.rows();
+#pragma omp parallel for schedule(dynamic, 1)
+  for (std::size_t first = 0; first < rows; first += kRun) sum_rows(sums, first, std::min(rows, first + kRun));
+}
+
 template <typename Real>
 Real leaky(Real x, double slope) {
   return x > 0 ? x : static_cast<Real>(slope) * x;
@@ -76,6 +85,15 @@ Real leaky(Real x, double slope) {
 
 template <typename Real>
 void aggregate(const MessageBlock& block, std::span<const Real> x, std::size_t columns, std::span<Real> y) {
+  if constexpr (std::is_same_v<Real, float>) {
+    return sum_all({.offsets = block.offsets,
+                    .numbers = block.neighbours,
+                    .factors = block.coefficients,
+                    .own = block.self_coefficients,
+                    .x = x.data(),
+                    .y = y.data(),
+                    .columns = columns});
+  }
 #pragma omp parallel for schedule(dynamic, kRun)
   for (std::size_t i = 0; i < block.targets; ++i) {
     Real* const row = y.data() + i * columns;
@@ -90,6 +108,15 @@ void aggregate(const MessageBlock& block, std::span<const Real> x, std::size_t c
 template <typename Real>
 void aggregate_backward(const MessageBlock& block, std::span<const Real> by_y, std::size_t columns,
                         std::span<Real> by_x) {
+  if constexpr (std::is_same_v<Real, float>) {
+    return sum_all({.offsets = block.reverse_offsets,
+                    .numbers = block.reverse_targets,
+                    .factors = block.reverse_coefficients,
+                    .own = block.self_coefficients,
+                    .x = by_y.data(),
+                    .y = by_x.data(),
+                    .columns = columns});
+  }
 #pragma omp parallel for schedule(dynamic, kRun)
   for (std::size_t j = 0; j < block.sources; ++j) {
     Real* const row = by_x.data() + j * columns;
@@ -159,26 +186,24 @@ void drop_entries(const DropoutKey& key, const SparseRows& rows, std::span<float
 
 void multiply_sparse(const SparseRows& x, std::span<const float> values, std::span<const float> w, std::size_t columns,
                      std::span<float> y) {
-#pragma omp parallel for schedule(dynamic, kRun)
-  for (std::uint32_t i = 0; i < x.rows(); ++i) {
-    float* const row = y.data() + i * columns;
-    std::fill_n(row, columns, 0.0F);
-    for (std::uint64_t at = x.offsets[i]; at < x.offsets[i + 1]; ++at)
-      if (values[at] != 0) add_scaled(row, values[at], w.data() + x.numbers[at] * columns, columns);
-  }
+  sum_all({.offsets = x.offsets,
+           .numbers = x.numbers,
+           .factors = values,
+           .x = w.data(),
+           .y = y.data(),
+           .columns = columns});
 }
 
 void multiply_sparse_backward(const SparseRows& x, std::span<const float> values, std::span<const float> by_y,
                               std::size_t columns, std::span<float> by_w) {
-#pragma omp parallel for schedule(dynamic, kRun)
-  for (std::uint32_t column = 0; column < x.columns; ++column) {
-    float* const row = by_w.data() + column * columns;
-    std::fill_n(row, columns, 0.0F);
-    for (std::uint64_t at = x.column_offsets[column]; at < x.column_offsets[std::size_t{column} + 1]; ++at) {
-      const float value = values[x.entries[at]];
-      if (value != 0) add_scaled(row, value, by_y.data() + x.entry_rows[at] * columns, columns);
-    }
-  }
+  std::vector<float> by_column(values.size());
+  for (std::size_t at = 0; at < by_column.size(); ++at) by_column[at] = values[x.entries[at]];
+  sum_all({.offsets = x.column_offsets,
+           .numbers = x.entry_rows,
+           .factors = by_column,
+           .x = by_y.data(),
+           .y = by_w.data(),
+           .columns = columns});
 }
 
 template <typename Real>

@@ -91,6 +91,22 @@ TEST(GnnKernels, SumsAreProductsWithTheNormalisedMatrix) {
   }
 }
 
+TEST(GnnKernels, SumsInFloatAreThoseInDouble) {
+  const MessageBlock block = make_block(small_arcs(true), Normalisation::kSymmetric);
+  for (const std::size_t columns : {1, 7, 16, 37, 64, 128, 200}) {
+    const auto x = some_values<float>(kSmallNodes * columns, 12);
+    const Values exact(x.begin(), x.end());
+    std::vector<float> y(x.size());
+    Values expected(x.size());
+    aggregate<float>(block, x, columns, y);
+    aggregate<double>(block, exact, columns, expected);
+    for (std::size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(expected[i], y[i], 1e-6) << columns << " columns, at " << i;
+    aggregate_backward<float>(block, x, columns, y);
+    aggregate_backward<double>(block, exact, columns, expected);
+    for (std::size_t i = 0; i < y.size(); ++i) ASSERT_NEAR(expected[i], y[i], 1e-6) << columns << " columns, at " << i;
+  }
+}
+
 TEST(GnnKernels, MaximaAndTheirDerivative) {
   for (const auto& arcs : {small_arcs(false), sampled_arcs()}) {
     const MessageBlock block = make_block(arcs, Normalisation::kNone);
