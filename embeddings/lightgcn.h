@@ -29,7 +29,7 @@ struct LightGcnOptions {
   std::uint32_t layers = 3;
   RankingLoss loss = RankingLoss::kSoftmax;
   /// The learning rate falls linearly over these.
-  std::uint32_t epochs = 20;
+  std::uint32_t epochs = 40;
   float learning_rate = 0.02F;
   float min_learning_rate = 0;
   /// Users of a step (softmax), or draws (BPR).

@@ -8,7 +8,8 @@
 //
 // Why popularity: with negatives in proportion to their degree, as in-batch negatives without a correction are, cosines
 // learn how much more often than by chance a user takes an item, and the lengths of F, which propagation makes longer
-// for nodes with many neighbours, bring popularity back when items are ranked by inner products.
+// for nodes with many neighbours, bring popularity back when items are ranked by inner products. An exponent of one
+// half leaves a part of it to the cosines.
 #pragma once
 
 #include <cstdint>

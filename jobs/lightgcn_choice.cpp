@@ -306,7 +306,7 @@ void resolve_lightgcn(EmbedOptions& options, const OptionSet& set) {
   if (options.source.directed)
     throw InputError("directed: lightgcn's lines are 'user item', which has no direction; leave it out");
   if (!set.was_given("dim")) options.dim = 64;
-  if (!set.was_given("epochs")) options.epochs = is_bpr ? 1000 : 20;
+  if (!set.was_given("epochs")) options.epochs = is_bpr ? 1000 : 40;
   if (!set.was_given("lr")) options.learning_rate = is_bpr ? 0.001 : 0.02;
   // The paper's rate does not fall.
   if (!set.was_given("min-lr")) options.min_learning_rate = is_bpr ? *options.learning_rate : 0;
@@ -325,11 +325,12 @@ void run_lightgcn(const EmbedOptions& options, Session& session) {
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   const worker::LightGcnTraining training = training_of(options, graph.summary().weighted, session);
   std::optional<Progress> progress;
-  progress.emplace(session.console, "training", "epochs", options.epochs);
+  const double work = static_cast<double>(graph.summary().edge_count()) * options.epochs;
+  progress.emplace(session.console, "training", "pairs", work);
   const worker::LightGcnReport done = worker::train_lightgcn(
       communicator, graph, user_count, training, read.judged ? &*read.judged : nullptr,
       [&](double share, const worker::RankingPoint& last) {
-        progress->update(share * options.epochs, "loss " + fixed(last.loss, 4));
+        progress->update(share * work, "loss " + fixed(last.loss, 4));
         if (last.scores) {
           session.console.step("epoch " + std::to_string(last.epoch) + ": loss " + fixed(last.loss, 4) + ", " +
                                scores_text(*last.scores, options.lightgcn.k));

@@ -2,34 +2,32 @@
 split, and the first epochs of the paper's loss against the authors' log. Answers are checked before a time is reported.
 """
 import json
+import shutil
 import statistics
 import subprocess
 import sys
-import venv
-from pathlib import Path
 
 BAR_RECALL, BAR_NDCG = .1830, .1554
 # Log in the README of https://github.com/gusye1234/LightGCN-PyTorch: Gowalla, 3 layers, d = 64, after epoch 5 of 1000.
 LOG_RECALL, LOG_NDCG = .10711388, .08940792
-TORCH = "torch"
+PACKAGES = ("torch==2.5.1", "numpy")
 
 
 def judged(ok):
     return "yes" if ok else "**no**"
 
 
-def torch_python(folder):
-    """The interpreter of a virtual environment under the build folder, in which PyPI's torch is installed."""
-    folder = Path(folder)
+def torch_python(build):
+    """The interpreter of a virtual environment in BUILD that has torch: that of PyTorch Geometric, or one that the first call makes."""
+    folder = next((build / name for name in ("pyg", "torch") if (build / name / "ready").exists()), build / "torch")
     python = folder / "bin/python"
-    if not python.exists():
-        venv.create(folder, with_pip=True)
-    if subprocess.run([python, "-c", "import torch, numpy"], capture_output=True).returncode != 0:
-        # The CPU build if its index can be reached: PyPI's own brings two gigabytes for graphics cards.
-        install = [python, "-m", "pip", "install", "--quiet", "numpy", TORCH]
-        if subprocess.run([*install, "--index-url", "https://download.pytorch.org/whl/cpu", "--extra-index-url", "https://pypi.org/simple"]).returncode != 0:
-            subprocess.run(install, check=True)
-    return str(python)
+    if not (folder / "ready").exists():
+        print("installing torch from PyPI: takes a while", file=sys.stderr, flush=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        subprocess.run(["/usr/bin/python3", "-m", "venv", folder], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-cache-dir", *PACKAGES], check=True)
+        (folder / "ready").touch()
+    return python
 
 
 def measure(bench, program, data, build, peer):
@@ -38,7 +36,7 @@ def measure(bench, program, data, build, peer):
 
 
 def propagation(bench, program, data, build, peer):
-    python = torch_python(build / "bench-venv")
+    python = torch_python(build)
     rows, ours, theirs = bench.out / "lightgcn.rows", [], []
     for _ in range(bench.rounds):
         ours.append(json.loads(bench.run(program, data / "train.tsv.gz", "--threads", bench.threads, "--rows", rows)[0]))
