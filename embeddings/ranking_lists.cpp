@@ -48,7 +48,7 @@ using PlacePair = std::pair<OriginalNode, OriginalNode>;
 
 ItemLists lists_of(std::vector<PlacePair> pairs, std::size_t users) {
   std::ranges::sort(pairs);
-  pairs.erase(std::ranges::unique(pairs).begin(), pairs.end());
+  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
   ItemLists lists;
   lists.offsets.assign(users + 1, 0);
   for (const auto& [user, item] : pairs) {
@@ -85,7 +85,7 @@ std::vector<InteractionRows> rows_of(const partition::InteractionList& list, con
     for (const partition::Edge& edge : chunk.edges) lines.emplace_back(edge.source, edge.target);
   }
   std::ranges::sort(lines);
-  lines.erase(std::ranges::unique(lines).begin(), lines.end());
+  lines.erase(std::unique(lines.begin(), lines.end()), lines.end());
   const std::vector<OriginalNode> users = matched(list.users, partition::kUserPrefix, names);
   const std::vector<OriginalNode> items = matched(list.items, partition::kItemPrefix, names);
   std::vector<InteractionRows> rows;
@@ -105,7 +105,7 @@ RankingLists make_ranking_lists(std::span<const InteractionRows> known, std::spa
     if (line.user != kInvalidNode) lists.users.push_back(line.user);
   }
   std::ranges::sort(lists.users);
-  lists.users.erase(std::ranges::unique(lists.users).begin(), lists.users.end());
+  lists.users.erase(std::unique(lists.users.begin(), lists.users.end()), lists.users.end());
   const Places user_places(lists.users);
 
   std::vector<PlacePair> pairs;
@@ -149,7 +149,7 @@ std::vector<OriginalNode> item_rows(const partition::NodeNames& names,
     }
   }
   std::ranges::sort(rows);
-  rows.erase(std::ranges::unique(rows).begin(), rows.end());
+  rows.erase(std::unique(rows.begin(), rows.end()), rows.end());
   return rows;
 }
 

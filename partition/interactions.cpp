@@ -123,7 +123,8 @@ std::vector<Edge> hold_out(InteractionList& list, double share, std::uint64_t se
   }
   const auto order = [](const Edge& edge) { return std::pair(edge.source, edge.target); };
   std::ranges::sort(held, {}, order);
-  held.erase(std::ranges::unique(held, {}, order).begin(), held.end());
+  const auto same = [&](const Edge& a, const Edge& b) { return order(a) == order(b); };
+  held.erase(std::unique(held.begin(), held.end(), same), held.end());
   return held;
 }
 
