@@ -29,6 +29,17 @@ struct NodeRowTraffic {
   double hit_rate() const {
     return cached + pulled > 0 ? static_cast<double>(cached) / static_cast<double>(cached + pulled) : 1.0;
   }
+  NodeRowTraffic& operator+=(const NodeRowTraffic& other) {
+    rows += other.rows;
+    cached += other.cached;
+    pulled += other.pulled;
+    bytes += other.bytes;
+    return *this;
+  }
+  /// What came since `earlier`.
+  NodeRowTraffic operator-(const NodeRowTraffic& earlier) const {
+    return {rows - earlier.rows, cached - earlier.cached, pulled - earlier.pulled, bytes - earlier.bytes};
+  }
 };
 
 /// One batch's rows; used again and again.

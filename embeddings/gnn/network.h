@@ -125,6 +125,8 @@ class Network {
   struct Mode {
     bool training = false;
     std::uint32_t step = 0;
+    /// Whether backward() will be asked for derivatives by dense input rows; without, it need not find them.
+    bool derives_inputs = true;
   };
   virtual Rows forward(std::span<const float> weights, const Batch& batch, Mode mode) = 0;
 
@@ -134,7 +136,7 @@ class Network {
 };
 
 /// Raised with every change of what this header says: host and module are built together.
-inline constexpr std::uint32_t kModuleVersion = 1;
+inline constexpr std::uint32_t kModuleVersion = 2;
 
 /// What the module exports, as `extern "C" const ModuleEntry* knotwork_gnn_module()`.
 struct ModuleEntry {

@@ -48,14 +48,14 @@ class Sage final : public TorchNetwork {
   at::Tensor run(Pass& pass) const override {
     at::Tensor h;
     for (std::uint32_t layer = 0; layer < depth(); ++layer) {
-      if (layer > 0) h = pass.drop_inputs(h, layer);
-      // Input rows may be sparse: they are only seen through products.
-      const auto product = [&](std::size_t weight) {
-        return layer == 0 ? pass.project_inputs(pass.weight(weight)) : project(h, pass.weight(weight));
-      };
+      // Input rows may be sparse: they are only seen through products then, and x is undefined.
+      const at::Tensor x = layer == 0 ? pass.dense_inputs() : pass.drop_inputs(h, layer);
       const Layer& weights = layers_[layer];
-      at::Tensor next = messages(pass, layer, product) + pass.weight(weights.bias);
-      if (options().aggregator != Aggregator::kGcn) next = next + pass.targets_of(layer, product(weights.self));
+      at::Tensor next = messages(pass, layer, x) + pass.weight(weights.bias);
+      if (options().aggregator != Aggregator::kGcn) {
+        next = next + (x.defined() ? project(pass.targets_of(layer, x), pass.weight(weights.self))
+                                   : pass.targets_of(layer, pass.project_inputs(pass.weight(weights.self))));
+      }
       h = next;
       if (layer + 1 == depth()) break;
       h = at::relu(h);
@@ -73,12 +73,28 @@ class Sage final : public TorchNetwork {
     std::size_t bias;
   };
 
-  template <typename Product>
-  at::Tensor messages(Pass& pass, std::uint32_t layer, const Product& product) const {
+  /// Whether it is less work to sum up the rows of x than the rows of x W: in sampled blocks there are many more
+  /// sources than targets.
+  static bool sums_first(const MessageBlock& block, const at::Tensor& x, const at::Tensor& weight) {
+    constexpr double kArcWork = 4;  // Multiply-adds of a product in the time of one of a sum, which waits for memory.
+    const auto arcs = static_cast<double>(block.arcs()) * kArcWork;
+    const auto inputs = static_cast<double>(weight.size(0));
+    const auto outputs = static_cast<double>(weight.size(1));
+    return x.defined() && (arcs + block.targets * outputs) * inputs < (arcs + block.sources * inputs) * outputs;
+  }
+
+  at::Tensor messages(Pass& pass, std::uint32_t layer, const at::Tensor& x) const {
     const Layer& weights = layers_[layer];
-    if (options().aggregator != Aggregator::kMax) return pass.aggregate(layer, product(weights.neighbour));
-    const at::Tensor pooled = at::relu(product(weights.pool) + pass.weight(weights.pool_bias));
-    return project(maximum_rows(pass.block(layer), pooled), pass.weight(weights.neighbour));
+    const auto product = [&](std::size_t weight) {
+      return x.defined() ? project(x, pass.weight(weight)) : pass.project_inputs(pass.weight(weight));
+    };
+    if (options().aggregator == Aggregator::kMax) {
+      const at::Tensor pooled = at::relu(product(weights.pool) + pass.weight(weights.pool_bias));
+      return project(maximum_rows(pass.block(layer), pooled), pass.weight(weights.neighbour));
+    }
+    const at::Tensor& weight = pass.weight(weights.neighbour);
+    if (sums_first(pass.block(layer), x, weight)) return project(pass.aggregate(layer, x), weight);
+    return pass.aggregate(layer, product(weights.neighbour));
   }
 
   std::vector<Layer> layers_;

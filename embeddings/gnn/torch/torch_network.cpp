@@ -51,6 +51,10 @@ at::Tensor Pass::project_inputs(const at::Tensor& weight) {
   return project(drop_elements(dense_inputs_, dropout), weight);
 }
 
+at::Tensor Pass::dense_inputs() {
+  return dense_inputs_.defined() ? drop_elements(dense_inputs_, key(options_.dropout, 0, 0)) : at::Tensor();
+}
+
 at::Tensor Pass::drop_inputs(const at::Tensor& h, std::uint32_t layer) {
   return drop_elements(h, key(options_.dropout, layer, 0));
 }
@@ -96,7 +100,7 @@ Rows TorchNetwork::forward(std::span<const float> weights, const Batch& batch, M
   inputs_ = at::Tensor();
   if (batch.inputs.sparse == nullptr) {
     inputs_ = view_of(batch.inputs.dense, {static_cast<std::int64_t>(batch.nodes.size()), options_.inputs})
-                  .requires_grad_(mode.training);
+                  .requires_grad_(mode.training && mode.derives_inputs);
   }
   std::vector<at::Tensor> views;
   for (const Parameter& parameter : parameters_) {

@@ -27,6 +27,8 @@ class Pass {
 
   /// dropout(X) W for the input rows X.
   at::Tensor project_inputs(const at::Tensor& weight);
+  /// dropout(X) where the input rows are dense; undefined where they are sparse.
+  at::Tensor dense_inputs();
   /// dropout(h), as the input of `layer`.
   at::Tensor drop_inputs(const at::Tensor& h, std::uint32_t layer);
   /// Rows of block(layer).targets from rows of its sources, by its coefficients.

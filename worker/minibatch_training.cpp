@@ -1,0 +1,496 @@
+#include "worker/minibatch_training.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <future>
+#include <limits>
+#include <string>
+#include <utility>
+
+#include "embeddings/start_order.h"
+#include "partition/errors.h"
+#include "partition/random.h"
+#include "ps/shard.h"
+#include "worker/data_tiering.h"
+#include "worker/node_census.h"
+#include "worker/node_rows.h"
+#include "worker/prediction_counts.h"
+#include "worker/rank_arrays.h"
+#include "worker/row_gradients.h"
+#include "worker/sampled_batches.h"
+#include "worker/seed_batches.h"
+
+namespace knotwork::worker {
+
+namespace gnn = embeddings::gnn;
+using cluster::Reduction;
+using partition::GlobalNode;
+using partition::Graph;
+using partition::InputError;
+using partition::OriginalNode;
+using partition::RandomPurpose;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Negatives are drawn in proportion to degree^0.75 (Hamilton et al., section 3.2, as word2vec).
+constexpr double kNegativeExponent = 0.75;
+/// Rows that rank 0 pulls at a time.
+constexpr std::size_t kExportRows = 8192;
+/// Words of kLinkSample: who the partner of a seed is, and which negatives a batch has.
+constexpr std::uint32_t kPartnerDraw = 0;
+constexpr std::uint32_t kNegativeDraw = 1;
+
+double since(Clock::time_point start) {
+  return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+/// Layout of the shard.
+constexpr ps::TableIndex kInputs = 0;
+constexpr ps::TableIndex kResults = 1;
+
+/// Batches of inference need no randomness; any epoch will do.
+constexpr std::uint32_t kNoEpoch = 0;
+
+gnn::RowLabels labels_of(const MinibatchData& data, const Graph& slice, std::span<const GlobalNode> nodes) {
+  gnn::RowLabels labels;
+  for (std::uint32_t row = 0; row < nodes.size(); ++row) {
+    const std::size_t local = nodes[row] - slice.first_node();
+    const std::size_t first = data.label_offsets[local];
+    const std::size_t last = data.label_offsets[local + 1];
+    labels.rows.push_back(row);
+    labels.labels.insert(labels.labels.end(), data.labels.begin() + static_cast<std::ptrdiff_t>(first),
+                         data.labels.begin() + static_cast<std::ptrdiff_t>(last));
+    labels.offsets.push_back(labels.labels.size());
+  }
+  return labels;
+}
+
+std::vector<GlobalNode> nodes_with_neighbours(const Graph& slice) {
+  std::vector<GlobalNode> nodes;
+  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
+    if (slice.degree(node) > 0) nodes.push_back(node);
+  }
+  return nodes;
+}
+
+}  // namespace
+
+class MinibatchTrainer::Run {
+ public:
+  Run(cluster::Communicator& communicator, const DistributedGraph& graph, gnn::Network& network,
+      const MinibatchData& data, MinibatchOptions options)
+      : communicator_(communicator),
+        graph_(graph),
+        network_(network),
+        data_(data),
+        options_(std::move(options)),
+        directory_(gather_directory(communicator, graph.slice)),
+        state_(gnn::initial_state(network.parameters(), options_.seed)) {
+    if (options_.fan_outs.size() != network.depth()) {
+      throw InputError("fan-out of " + std::to_string(options_.fan_outs.size()) + " layers, expected " +
+                       std::to_string(network.depth()) + ": one for each layer");
+    }
+    add_tables();
+    servers_.emplace(communicator, shard_, options_.servers);
+    client_ = servers_->connect();
+    communicator.barrier();  // All rows are in place.
+    const unsigned helpers = communicator.size() == 1 || graph.whole ? 1 : options_.threads;
+    rows_.emplace(*client_, kInputs, shard_.table(kInputs), helpers);
+    training_.emplace(
+        communicator, graph, directory_,
+        embeddings::NeighbourSampleOptions{.fan_outs = options_.fan_outs, .seed = options_.seed, .threads = helpers},
+        network.normalisation());
+    inference_.emplace(
+        communicator, graph, directory_,
+        embeddings::NeighbourSampleOptions{
+            .fan_outs = std::vector(options_.fan_outs.size(), embeddings::kAllNeighbours), .threads = options_.threads},
+        network.normalisation());
+  }
+
+  MinibatchReport train(const MinibatchProgress& progress);
+  MinibatchScores score(std::span<const GlobalNode> nodes);
+  void export_rows(embeddings::EmbeddingWriter* embedding, embeddings::EmbeddingWriter* outputs);
+
+  gnn::NetworkState& state() { return state_; }
+  std::uint32_t embedding_columns() const { return network_.embedding_columns(); }
+
+ private:
+  bool learns_ids() const { return data_.features == nullptr; }
+  std::uint32_t input_columns() const {
+    return learns_ids() ? options_.id_columns : static_cast<std::uint32_t>(data_.features->columns());
+  }
+
+  void add_tables();
+  void fill_ids(ps::Table& table) const;
+  void fill_cache(std::span<const GlobalNode> seeds);
+
+  void choose_seeds(std::uint32_t batch_number, SampledBatch& batch);
+  void add_pairs(std::uint32_t batch_number, SampledBatch& batch);
+  void prepare(std::uint32_t batch_number, SampledBatch& batch);
+  void train_batch(SampledBatch& batch, std::uint32_t size);
+  double loss_of(const SampledBatch& batch, std::span<const float> outputs, std::span<float> by_outputs,
+                 std::uint32_t size) const;
+  void share_gradient();
+  void train_epoch();
+  template <typename Visit>
+  void infer(std::span<const GlobalNode> nodes, Visit visit);
+  void report_traffic(MinibatchReport& report);
+
+  cluster::Communicator& communicator_;
+  const DistributedGraph& graph_;
+  gnn::Network& network_;
+  const MinibatchData& data_;
+  MinibatchOptions options_;
+  NodeDirectory directory_;
+  gnn::NetworkState state_;
+  ps::Shard shard_;
+  std::optional<RowServers> servers_;
+  std::unique_ptr<ps::Client> client_;
+  std::optional<NodeRows> rows_;
+  std::optional<SampledBatches> training_;
+  std::optional<SampledBatches> inference_;
+  std::optional<SeedBatches> seeds_;
+  NodeCensus census_;                      // kLinks
+  embeddings::NegativeSampler negatives_;  // kLinks
+
+  std::uint32_t epoch_ = 0;
+  double loss_sum_ = 0;  // This rank's, of an epoch's batches.
+  std::vector<float> by_weights_;
+  std::vector<float> by_outputs_;
+  std::vector<float> by_inputs_;
+  std::vector<double> shared_;
+  std::uint64_t arcs_ = 0;
+  std::uint64_t gradient_bytes_ = 0;
+  std::uint64_t weight_bytes_ = 0;
+};
+
+void MinibatchTrainer::Run::add_tables() {
+  const Graph& slice = graph_.slice;
+  const ps::RowRange range{slice.first_node(), slice.last_node()};
+  ps::TableSpec inputs{.name = learns_ids() ? "id embeddings" : "features",
+                       .row_count = slice.summary().node_count,
+                       .dim = input_columns()};
+  if (learns_ids()) {
+    inputs.optimizer = {.kind = ps::OptimizerKind::kAdam,
+                        .epsilon = static_cast<float>(options_.adam.epsilon),
+                        .beta1 = static_cast<float>(options_.adam.beta1),
+                        .beta2 = static_cast<float>(options_.adam.beta2)};
+  }
+  shard_.add_table(inputs, range);
+  shard_.add_table({.name = "results",
+                    .row_count = slice.summary().node_count,
+                    .dim = network_.embedding_columns() + options_.output_columns},
+                   range);
+  ps::Table& table = shard_.table(kInputs);
+  if (learns_ids()) return fill_ids(table);
+  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
+    data_.features->fill(node - slice.first_node(), 0, {table.row(node), table.dim()});
+  }
+}
+
+/// Uniform, with rows of length 1 on average.
+void MinibatchTrainer::Run::fill_ids(ps::Table& table) const {
+  const float reach = std::sqrt(3.0F / static_cast<float>(table.dim()));
+  const Graph& slice = graph_.slice;
+  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
+    for (std::uint32_t c = 0; c < table.dim(); ++c) {
+      const auto words =
+          partition::random_block(options_.seed, RandomPurpose::kInitialise, slice.original(node), 0, c / 4);
+      table.row(node)[c] = reach * (2 * partition::unit_float(words[c % 4]) - 1);
+    }
+  }
+}
+
+/// Collective.
+void MinibatchTrainer::Run::fill_cache(std::span<const GlobalNode> seeds) {
+  if (communicator_.size() == 1 || learns_ids()) return;
+  const std::size_t count = options_.cache_bytes / NodeRows::bytes_per_cached_row(input_columns());
+  if (options_.tiers) {
+    rows_->cache(hot_remote_nodes(communicator_, graph_, seeds, options_.fan_outs, count));
+    return;
+  }
+  std::vector<GlobalNode> nodes;
+  const auto all = static_cast<std::uint32_t>(graph_.slice.summary().node_count);
+  const embeddings::StartOrder order(options_.seed, 0, all);
+  for (std::uint32_t place = 0; place < all && nodes.size() < count; ++place) {
+    if (!graph_.slice.holds(order.at(place))) nodes.push_back(order.at(place));
+  }
+  std::ranges::sort(nodes);
+  rows_->cache(nodes);
+}
+
+void MinibatchTrainer::Run::choose_seeds(std::uint32_t batch_number, SampledBatch& batch) {
+  seeds_->own_seeds(epoch_, batch_number, batch.seeds);
+  if (options_.goal == MinibatchGoal::kLinks) add_pairs(batch_number, batch);
+}
+
+/// The seeds' partners, then the negatives, which are the same on all ranks.
+void MinibatchTrainer::Run::add_pairs(std::uint32_t batch_number, SampledBatch& batch) {
+  const std::size_t heads = batch.seeds.size();
+  if (heads == 0) return;
+  for (std::size_t i = 0; i < heads; ++i) {
+    const GlobalNode node = batch.seeds[i];
+    const auto words = partition::random_block(options_.seed, RandomPurpose::kLinkSample, graph_.slice.original(node),
+                                               epoch_, kPartnerDraw);
+    const std::span<const GlobalNode> list = graph_.slice.neighbours(node);
+    batch.seeds.push_back(list[partition::bounded(words[0], static_cast<std::uint32_t>(list.size()))]);
+  }
+  for (std::uint32_t i = 0; i < options_.negatives; ++i) {
+    const auto words =
+        partition::random_block(options_.seed, RandomPurpose::kLinkSample, batch_number, epoch_, kNegativeDraw, i);
+    batch.seeds.push_back(census_.global[negatives_.sample(words[0], words[1])]);
+  }
+}
+
+/// All that can be done while the batch before is trained. Collective where samples travel.
+void MinibatchTrainer::Run::prepare(std::uint32_t batch_number, SampledBatch& batch) {
+  choose_seeds(batch_number, batch);
+  training_->make(epoch_, batch);
+  if (!learns_ids()) rows_->start(batch.nodes, batch.rows);
+}
+
+double MinibatchTrainer::Run::loss_of(const SampledBatch& batch, std::span<const float> outputs,
+                                      std::span<float> by_outputs, std::uint32_t size) const {
+  if (options_.goal == MinibatchGoal::kLabels) {
+    const std::span<const GlobalNode> seeds(batch.nodes.data(), batch.output_rows);
+    return gnn::label_loss(outputs, options_.output_columns, labels_of(data_, graph_.slice, seeds), options_.label_loss,
+                           by_outputs, size);
+  }
+  const std::size_t heads = (batch.seeds.size() - options_.negatives) / 2;
+  const auto rows = [&](std::size_t first, std::size_t count) {
+    const auto begin = batch.seed_rows.begin() + static_cast<std::ptrdiff_t>(first);
+    return std::vector<std::uint32_t>(begin, begin + static_cast<std::ptrdiff_t>(count));
+  };
+  const gnn::LinkSample sample{.heads = rows(0, heads),
+                               .tails = rows(heads, heads),
+                               .negatives = rows(2 * heads, options_.negatives),
+                               .negative_weight = options_.negative_weight};
+  return gnn::link_loss(outputs, options_.output_columns, sample, by_outputs, size);
+}
+
+/// Collective: the sum over ranks.
+void MinibatchTrainer::Run::share_gradient() {
+  if (communicator_.size() == 1) return;
+  shared_.assign(by_weights_.begin(), by_weights_.end());
+  communicator_.allreduce(shared_, Reduction::kSum);
+  std::ranges::transform(shared_, by_weights_.begin(), [](double value) { return static_cast<float>(value); });
+  weight_bytes_ += shared_.size() * sizeof(double);
+}
+
+/// Collective. `size`: seeds of all ranks.
+void MinibatchTrainer::Run::train_batch(SampledBatch& batch, std::uint32_t size) {
+  if (learns_ids()) rows_->start(batch.nodes, batch.rows);
+  rows_->finish(batch.rows);
+  by_weights_.assign(state_.weights.size(), 0);
+  by_inputs_.clear();
+  if (!batch.seeds.empty()) {
+    const gnn::Batch view = batch.view(input_columns());
+    const gnn::Rows found = network_.forward(
+        state_.weights, view,
+        {.training = true, .step = static_cast<std::uint32_t>(state_.steps), .derives_inputs = learns_ids()});
+    by_outputs_.assign(found.outputs.size(), 0);
+    // The mean over this rank's seeds or over all: the loss function divides by what it is told.
+    loss_sum_ += loss_of(batch, found.outputs, by_outputs_, size) * size;
+    if (learns_ids()) by_inputs_.resize(batch.rows.values.size());
+    network_.backward(by_outputs_, by_weights_, by_inputs_);
+    arcs_ += batch.arc_count();
+  }
+  share_gradient();
+  gnn::adam_step(network_.parameters(), by_weights_, options_.adam, state_);
+  if (!learns_ids()) return;
+  const std::span<const GlobalNode> nodes = by_inputs_.empty() ? std::span<const GlobalNode>() : batch.nodes;
+  gradient_bytes_ += apply_row_gradients(communicator_, graph_.rank_bounds, shard_.table(kInputs), nodes, by_inputs_,
+                                         static_cast<float>(options_.adam.learning_rate))
+                         .bytes;
+  communicator_.barrier();
+}
+
+void MinibatchTrainer::Run::train_epoch() {
+  SampledBatch batches[2];
+  loss_sum_ = 0;
+  prepare(0, batches[0]);
+  std::future<void> next;
+  for (std::uint32_t number = 0; number < seeds_->count(); ++number) {
+    SampledBatch& batch = batches[number % 2];
+    SampledBatch& coming = batches[(number + 1) % 2];
+    if (number + 1 < seeds_->count()) {
+      // Where nobody needs to be asked, on a thread of its own; MPI is this thread's.
+      if (training_->is_local() && !learns_ids()) {
+        next = std::async(std::launch::async, [this, number, &coming] { prepare(number + 1, coming); });
+      } else {
+        prepare(number + 1, coming);
+      }
+    }
+    train_batch(batch, seeds_->size_of(number));
+    if (next.valid()) next.get();
+  }
+}
+
+template <typename Visit>
+void MinibatchTrainer::Run::infer(std::span<const GlobalNode> nodes, Visit visit) {
+  const std::size_t size = options_.inference_batch;
+  const std::uint64_t own = (nodes.size() + size - 1) / size;
+  const std::uint64_t count = communicator_.allreduce(own, Reduction::kMax);
+  SampledBatch batch;
+  for (std::uint64_t number = 0; number < count; ++number) {
+    const std::size_t first = std::min(number * size, nodes.size());
+    const std::size_t last = std::min(first + size, nodes.size());
+    batch.seeds.assign(nodes.begin() + static_cast<std::ptrdiff_t>(first),
+                       nodes.begin() + static_cast<std::ptrdiff_t>(last));
+    inference_->make(kNoEpoch, batch);
+    if (batch.seeds.empty()) continue;
+    rows_->start(batch.nodes, batch.rows);
+    rows_->finish(batch.rows);
+    const gnn::Rows found = network_.forward(state_.weights, batch.view(input_columns()), {});
+    for (std::size_t row = 0; row < batch.output_rows; ++row) {
+      visit(batch.nodes[row], found.outputs.subspan(row * options_.output_columns, options_.output_columns),
+            found.embedding.subspan(row * embedding_columns(), embedding_columns()));
+    }
+  }
+}
+
+MinibatchScores MinibatchTrainer::Run::score(std::span<const GlobalNode> nodes) {
+  PredictionCounts counts(options_.output_columns, options_.label_loss);
+  double loss = 0;
+  infer(nodes, [&](GlobalNode node, std::span<const float> outputs, std::span<const float> /*embedding*/) {
+    const gnn::RowLabels labels = labels_of(data_, graph_.slice, std::span(&node, 1));
+    counts.add(outputs, labels.of(0));
+    loss += gnn::label_loss(outputs, outputs.size(), labels, options_.label_loss, {});
+  });
+  const auto all = static_cast<double>(communicator_.allreduce(std::uint64_t{nodes.size()}, Reduction::kSum));
+  loss = communicator_.allreduce(loss, Reduction::kSum);
+  return {.labels = counts.scores(communicator_), .loss = all > 0 ? loss / all : 0};
+}
+
+MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress) {
+  const bool has_labels = options_.goal == MinibatchGoal::kLabels;
+  const std::vector<GlobalNode> seeds = has_labels ? data_.train : nodes_with_neighbours(graph_.slice);
+  seeds_.emplace(communicator_, graph_.slice, seeds, options_.batch, options_.seed);
+  if (seeds_->seed_count() == 0) throw InputError("nothing to train on: no node has a label of the training split");
+  if (!has_labels) {
+    census_ = take_census(communicator_, graph_.slice, false);
+    negatives_ = census_.sampler(kNegativeExponent);
+  }
+  fill_cache(seeds);
+  const bool validates =
+      has_labels && communicator_.allreduce(std::uint64_t{data_.validation.size()}, Reduction::kSum) > 0;
+  MinibatchReport report;
+  gnn::NetworkState best;
+  double best_loss = std::numeric_limits<double>::infinity();
+  const NodeRowTraffic before = rows_->traffic();
+  NodeRowTraffic trained;
+  for (epoch_ = 0; epoch_ < options_.epochs; ++epoch_) {
+    const NodeRowTraffic at_start = rows_->traffic();
+    const auto start = Clock::now();
+    train_epoch();
+    MinibatchEpoch epoch{.epoch = epoch_, .seconds = communicator_.allreduce(since(start), Reduction::kMax)};
+    epoch.loss = communicator_.allreduce(loss_sum_, Reduction::kSum) / seeds_->seed_count();
+    trained += rows_->traffic() - at_start;
+    report.seconds += epoch.seconds;
+    if (validates) {
+      epoch.validation = score(data_.validation);
+      epoch.is_best = epoch.validation->loss < best_loss;
+      if (epoch.is_best) {
+        best_loss = epoch.validation->loss;
+        best = state_;
+        report.best_epoch = epoch_;
+      }
+    }
+    report.epochs.push_back(epoch);
+    if (progress) progress(epoch);
+    if (validates && options_.patience > 0 && epoch_ - report.best_epoch >= options_.patience) break;
+  }
+  if (validates) {
+    state_ = std::move(best);
+  } else {
+    report.best_epoch = static_cast<std::uint32_t>(report.epochs.size()) - 1;
+  }
+  report.seeds = std::uint64_t{seeds_->seed_count()} * report.epochs.size();
+  report.cache_rows = rows_->cached_rows();
+  report.cache_bytes = before.bytes;
+  report.input_rows = trained.rows;
+  report.rows_cached = trained.cached;
+  report.rows_pulled = trained.pulled;
+  report.row_bytes = trained.bytes;
+  report_traffic(report);
+  return report;
+}
+
+/// Collective: sums over ranks.
+void MinibatchTrainer::Run::report_traffic(MinibatchReport& report) {
+  report.arcs = arcs_;
+  report.sample_bytes = training_->traffic().bytes_sent;
+  report.gradient_bytes = gradient_bytes_;
+  report.weight_bytes = weight_bytes_;
+  std::uint64_t* const figures[] = {
+      &report.arcs,       &report.input_rows,  &report.rows_cached,  &report.rows_pulled,    &report.row_bytes,
+      &report.cache_rows, &report.cache_bytes, &report.sample_bytes, &report.gradient_bytes, &report.weight_bytes};
+  std::vector<std::uint64_t> sums;
+  for (const std::uint64_t* figure : figures) sums.push_back(*figure);
+  communicator_.allreduce(sums, Reduction::kSum);
+  for (std::size_t i = 0; i < sums.size(); ++i) *figures[i] = sums[i];
+}
+
+void MinibatchTrainer::Run::export_rows(embeddings::EmbeddingWriter* embedding, embeddings::EmbeddingWriter* outputs) {
+  const Graph& slice = graph_.slice;
+  std::vector<GlobalNode> own(slice.row_count());
+  for (std::size_t i = 0; i < own.size(); ++i) own[i] = slice.first_node() + static_cast<GlobalNode>(i);
+  ps::Table& results = shard_.table(kResults);
+  infer(own, [&](GlobalNode node, std::span<const float> output_row, std::span<const float> embedding_row) {
+    std::ranges::copy(output_row, std::ranges::copy(embedding_row, results.row(node)).out);
+  });
+  communicator_.barrier();
+  if (communicator_.is_root()) {
+    std::vector<ps::RowIndex> nodes(directory_.originals.size());
+    for (std::size_t node = 0; node < nodes.size(); ++node) nodes[directory_.originals[node]] = node;
+    const std::size_t columns = embedding_columns();
+    const std::size_t width = results.dim();
+    std::vector<float> rows;
+    std::vector<float> part;
+    const auto append = [&](embeddings::EmbeddingWriter* writer, std::size_t first, std::size_t count) {
+      if (writer == nullptr) return;
+      part.clear();
+      for (std::size_t at = first; at < rows.size(); at += width) part.insert(part.end(), &rows[at], &rows[at] + count);
+      writer->append(part);
+    };
+    for (std::size_t first = 0; first < nodes.size(); first += kExportRows) {
+      const auto some = std::span(nodes).subspan(first, std::min(kExportRows, nodes.size() - first));
+      rows.resize(some.size() * width);
+      client_->pull(kResults, some, rows);
+      append(embedding, 0, columns);
+      append(outputs, columns, options_.output_columns);
+    }
+  }
+  communicator_.barrier();
+}
+
+MinibatchTrainer::MinibatchTrainer(cluster::Communicator& communicator, const DistributedGraph& graph,
+                                   gnn::Network& network, const MinibatchData& data, MinibatchOptions options)
+    : run_(std::make_unique<Run>(communicator, graph, network, data, std::move(options))) {}
+
+MinibatchTrainer::~MinibatchTrainer() = default;
+
+MinibatchReport MinibatchTrainer::train(const MinibatchProgress& progress) {
+  return run_->train(progress);
+}
+
+const gnn::NetworkState& MinibatchTrainer::state() const {
+  return run_->state();
+}
+
+void MinibatchTrainer::set_state(gnn::NetworkState state) {
+  run_->state() = std::move(state);
+}
+
+MinibatchScores MinibatchTrainer::score(std::span<const GlobalNode> nodes) {
+  return run_->score(nodes);
+}
+
+void MinibatchTrainer::export_rows(embeddings::EmbeddingWriter* embedding, embeddings::EmbeddingWriter* outputs) {
+  run_->export_rows(embedding, outputs);
+}
+
+}  // namespace knotwork::worker
