@@ -22,7 +22,8 @@ test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy 
   python3-yaml python3-jsonschema       # manifests against their schema
   python3-prometheus-client)            # its parser of OpenMetrics
 lint_packages=(clang-format clang-tidy libomp-dev)
-bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim python3-scipy python3-venv)
+bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim python3-scipy
+  python3-dev python3-venv)             # PyTorch and PyTorch Geometric, from PyPI
 
 packages=()
 for group in "${@:-build}"; do

@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn sage. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -23,6 +23,7 @@ import gnn_runs
 import lightgcn_runs
 import ppr_runs
 import rank_runs
+import sage_runs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = SOURCE / "build/release"
@@ -45,6 +46,7 @@ class Bench:
         self.rounds = 1 if options.quick else options.rounds
         self.walks = ["--walks", "1", "--length", "20"] if options.quick else ["--walks", "10", "--length", "80"]
         self.threads = str(options.threads)
+        self.knotwork_program = KNOTWORK
         self.commands = []
         self.out.mkdir(parents=True, exist_ok=True)
 
@@ -412,9 +414,20 @@ def lightgcn(bench):
                                        SOURCE / "tests/bench/torch_lightgcn_peer.py"))
 
 
+def sage(bench):
+    """GraphSAGE in mini-batches (two layers, fan-out 10 and 10, batch 1,024, hidden 128, 128 features): nodes a second beside PyTorch Geometric's NeighborLoader and SAGEConv; traffic and memory of several processes."""
+    python = sage_runs.environment(SOURCE / "build")
+    return (table(("graph", "knotwork, nodes/s", "PyTorch Geometric, nodes/s", "how", "ratio", "≥ 3× the fastest"),
+                  sage_runs.speed(bench, DATA, python, SOURCE / "tests/bench/sage_peer.py"))
+            + "\n\n" + table(("graph, four processes", "parts", "cache", "hits among rows of others", "rows an epoch", "neighbours an epoch"),
+                             sage_runs.traffic(bench, DATA))
+            + "\n\n" + table(("processes", "peak memory of those that don't read the files", "of the one that does"), sage_runs.memory(bench, DATA)))
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
          "quality": quality,
-         "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn, "lightgcn": lightgcn}
+         "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn, "lightgcn": lightgcn,
+         "sage": sage}
 
 
 def machine():
