@@ -16,6 +16,7 @@
 #include "jobs/export_command.h"
 #include "jobs/figures.h"
 #include "jobs/job_metrics.h"
+#include "jobs/minibatch_run.h"
 #include "jobs/network_run.h"
 #include "jobs/output_path.h"
 #include "jobs/partition_command.h"
@@ -74,6 +75,7 @@ void check_deterministic(const EmbedOptions& options, const OptionSet& set) {
 }
 
 void resolve(EmbedOptions& options, const OptionSet& set) {
+  options.network.batch = options.batch;
   resolve(options.network, options.method, options.epochs, options.learning_rate, set);
   if (options.method == "lightgcn") resolve_lightgcn(options, set);
   if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
@@ -246,6 +248,20 @@ std::uint64_t least_memory(const EmbedOptions& options, std::uint64_t nodes) {
   return nodes * tables * options.dim * sizeof(float);
 }
 
+NetworkRun network_run(const EmbedOptions& options, bool weighted, double seconds_before) {
+  return {.choice = options.network,
+          .method = options.method,
+          .output = options.output,
+          .features = options.propagation.features,
+          .dim = options.dim,
+          .epochs = options.epochs,
+          .learning_rate = *options.learning_rate,
+          .negatives = options.negatives,
+          .seed = options.seed,
+          .weighted = weighted,
+          .seconds_before = seconds_before};
+}
+
 // Vectors that know nothing have a loss of (negatives + 1) log 2 a pair.
 bool has_diverged(const worker::TrainingReport& report, std::uint32_t negatives) {
   const double enormous = 100.0 * (negatives + 1.0) * std::numbers::ln2;
@@ -267,7 +283,9 @@ void declare(EmbedOptions& options, OptionSet& set) {
   declare(options.propagation, set);
   declare(options.network, set);
   declare(options.lightgcn, set);
-  set.add("batch", &options.batch, "lightgcn: users of a step, 1024, or for bpr draws, 2048, unless given")
+  set.add("batch", &options.batch,
+          "lightgcn: users of a step, 1024, or for bpr draws, 2048, unless given; graph neural networks: train in "
+          "mini-batches of so many nodes of all processes, with --fanout alone 1024, without both the full graph")
       .range(1, 1e9);
   set.group("Parts and servers");
   set.add("parts", &options.parts, "parts to cut the graph into; one a process unless given").range(1, 1 << 20);
@@ -288,14 +306,13 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .value_name("SIZE");
   set.add("deterministic", &options.deterministic,
           "the same bytes for any number of processes, threads and parts; slower, and always bsp");
-  set.planned({"fanout", "snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
+  set.planned({"snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 
 void run(const EmbedOptions& options, Session& session) {
   const auto start = Clock::now();
   cluster::Communicator& communicator = *session.communicator;
-  if (is_network(options.method)) require_one_process(options.method, session);
   if (communicator.is_root()) {
     check_output_file(options.output);
     watch_embedding(options.output, session);
@@ -307,20 +324,10 @@ void run(const EmbedOptions& options, Session& session) {
       communicator.broadcast(
           opened && opened->graph.summary().weighted && options.source.weighted.value_or(true) ? "yes" : "no", 0) ==
       "yes";
-  if (is_network(options.method)) {
-    return run_network({.choice = options.network,
-                        .method = options.method,
-                        .output = options.output,
-                        .features = options.propagation.features,
-                        .dim = options.dim,
-                        .epochs = options.epochs,
-                        .learning_rate = *options.learning_rate,
-                        .negatives = options.negatives,
-                        .seed = options.seed,
-                        .weighted = weighted,
-                        .seconds_before = seconds_since(start)},
-                       *opened, session);
-  }
+  const bool trains_network = is_network(options.method);
+  const bool samples = trains_network && wants_minibatches(options.network, session);
+  if (trains_network && !samples)
+    return run_network(network_run(options, weighted, seconds_since(start)), *opened, session);
   std::optional<partition::Graph> whole;
   partition::NodeNames names;
   if (opened) {
@@ -343,6 +350,10 @@ void run(const EmbedOptions& options, Session& session) {
                             .weighted = weighted,
                             .seconds_before = seconds_since(start)},
                            graph, session);
+  }
+  if (samples) {
+    return run_minibatches(network_run(options, weighted, seconds_since(start)),
+                           {.replica_bytes = *parse_bytes(options.replica_memory)}, graph, session);
   }
   cluster::require_memory(communicator, least_memory(options, graph.own_rows.size()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));

@@ -33,7 +33,7 @@ struct EmbedOptions {
   PropagationChoice propagation;
   NetworkChoice network;
   LightGcnChoice lightgcn;
-  /// lightgcn: users (softmax) or draws (bpr) of a step; empty until resolved.
+  /// lightgcn: users (softmax) or draws (bpr) of a step; empty until resolved. Networks: see NetworkChoice::batch.
   std::optional<std::uint32_t> batch;
   /// Empty until resolved: 0.025 for sgd, 0.1 for adagrad.
   std::optional<double> learning_rate;

@@ -68,12 +68,14 @@ constexpr std::array kUses = {
     OptionUse{"shared-negatives", kAll},
     OptionUse{"predictions", kAll},
     OptionUse{"model", kAll},
+    OptionUse{"batch", "gcn sage gat sgc appnp dagnn lightgcn"},
+    OptionUse{"fanout", kAll},
+    OptionUse{"tiering", kAll},
 };
 /// Options of other methods that do nothing here.
 constexpr std::array kForeign = {
-    "windows-per-draw", "window", "min-lr", "optimizer", "subsample", "pairs",       "order",     "walks",
-    "length",           "p",      "q",      "restart",   "parts",     "consistency", "staleness", "replica-memory",
-    "partition-method"};
+    "windows-per-draw", "window", "min-lr", "optimizer", "subsample",   "pairs",     "order",  "walks",
+    "length",           "p",      "q",      "restart",   "consistency", "staleness", "servers"};
 
 bool lists(std::string_view methods, std::string_view method) {
   const std::size_t at = methods.find(method);
@@ -105,6 +107,8 @@ void check_task(const NetworkChoice& choice, const OptionSet& set) {
     if (!choice.learns_links() && set.was_given(name))
       throw InputError(std::string(name) + " is for training without --labels; found both");
   }
+  if (choice.samples() && choice.positive_steps > 1)
+    throw InputError("positive-steps of more than 1 needs the full graph; leave out batch and fanout");
 }
 
 }  // namespace
@@ -145,6 +149,12 @@ void declare(NetworkChoice& choice, OptionSet& set) {
       .range(1, 256);
   set.add("shared-negatives", &choice.shared_negatives, "without labels: nodes that a step tells all pairs from")
       .range(1, 1 << 20);
+  set.add("fanout", &choice.fan_outs,
+          "neighbours that a node of a mini-batch draws, that of the seeds' layer first, or all; 10 unless given")
+      .value_name("N,N...|all");
+  set.add("tiering", &choice.tiering,
+          "several processes: --replica-memory holds the rows that batches will use most, rather than any; yes unless "
+          "given");
   set.add("predictions", &choice.predictions, "file for each node's label and probabilities").file();
   set.add("model", &choice.model, "file for the trained network (safetensors); knotwork infer reads it").file();
 }
@@ -168,7 +178,8 @@ void resolve(NetworkChoice& choice, const std::string& method, std::uint32_t& ep
   choice.attention_dropout = choice.attention_dropout.value_or(links ? 0 : 0.6);
   choice.weight_decay = choice.weight_decay.value_or(links ? 0 : published->weight_decay);
   choice.patience = choice.patience.value_or(published->patience);
-  if (!set.was_given("epochs")) epochs = links ? 100 : published->epochs;
+  constexpr std::uint32_t kSampledEpochs = 20;  // An epoch has many steps there.
+  if (!set.was_given("epochs")) epochs = choice.samples() ? kSampledEpochs : links ? 100 : published->epochs;
   if (!set.was_given("lr")) learning_rate = links ? 0.01 : published->learning_rate;
 }
 

@@ -39,6 +39,14 @@ struct NetworkChoice {
   /// Where the trained network goes; empty: nowhere.
   std::string model;
 
+  /// Mini-batches: seeds in one, neighbours that a node draws in each layer ("10,5", "all"). Neither given: the full
+  /// graph.
+  std::optional<std::uint32_t> batch;
+  std::string fan_outs;
+  /// Whether the hottest rows of other processes are cached rather than any; empty: yes.
+  std::optional<bool> tiering;
+
+  bool samples() const { return batch || !fan_outs.empty(); }
   bool learns_links() const { return labels.empty(); }
 };
 

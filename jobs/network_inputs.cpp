@@ -20,6 +20,17 @@ using partition::InputError;
 // Rows that are fuller than this are multiplied as dense ones.
 constexpr double kDenseShare = 0.25;
 
+std::vector<float> dense_rows(const gnn::SparseRows& rows) {
+  std::vector<float> dense(std::size_t{rows.rows()} * rows.columns);
+  for (std::uint32_t row = 0; row < rows.rows(); ++row) {
+    for (std::uint64_t at = rows.offsets[row]; at < rows.offsets[row + 1]; ++at)
+      dense[std::size_t{row} * rows.columns + rows.numbers[at]] = rows.values[at];
+  }
+  return dense;
+}
+
+}  // namespace
+
 embeddings::NodeFeatures read_features(const std::string& path, const partition::NodeNames& names, Session& session) {
   embeddings::FeatureReport report;
   embeddings::NodeFeatures features = embeddings::read_node_features(path, names, report);
@@ -33,16 +44,9 @@ embeddings::NodeFeatures read_features(const std::string& path, const partition:
   return features;
 }
 
-std::vector<float> dense_rows(const gnn::SparseRows& rows) {
-  std::vector<float> dense(std::size_t{rows.rows()} * rows.columns);
-  for (std::uint32_t row = 0; row < rows.rows(); ++row) {
-    for (std::uint64_t at = rows.offsets[row]; at < rows.offsets[row + 1]; ++at)
-      dense[std::size_t{row} * rows.columns + rows.numbers[at]] = rows.values[at];
-  }
-  return dense;
+bool normalises(const embeddings::NodeFeatures& features, std::optional<bool> chosen) {
+  return chosen.value_or(std::ranges::none_of(features.values(), [](float value) { return value < 0; }));
 }
-
-}  // namespace
 
 NodeInputs read_node_inputs(const std::string& path, const partition::NodeNames& names,
                             const std::vector<partition::OriginalNode>& nodes, std::optional<std::uint32_t> columns,
@@ -61,8 +65,7 @@ NodeInputs read_node_inputs(const std::string& path, const partition::NodeNames&
   inputs.sparse = gnn::sparse_rows(inputs.columns, {features.offsets().begin(), features.offsets().end()},
                                    {features.numbers().begin(), features.numbers().end()},
                                    {features.values().begin(), features.values().end()});
-  inputs.normalised =
-      normalise.value_or(std::ranges::none_of(features.values(), [](float value) { return value < 0; }));
+  inputs.normalised = normalises(features, normalise);
   if (inputs.normalised) gnn::normalise_rows(inputs.sparse);
   const double cells = static_cast<double>(nodes.size()) * inputs.columns;
   if (static_cast<double>(inputs.sparse.values.size()) > kDenseShare * cells) {

@@ -8,11 +8,18 @@
 
 #include "embeddings/gnn/network.h"
 #include "embeddings/gnn/sparse_rows.h"
+#include "embeddings/node_features.h"
 #include "jobs/command.h"
 #include "partition/node_names.h"
 #include "worker/full_graph_training.h"
 
 namespace knotwork::jobs {
+
+/// Reads a file of features; says and reports what was left out. Throws partition::InputError.
+embeddings::NodeFeatures read_features(const std::string& path, const partition::NodeNames& names, Session& session);
+
+/// Whether rows are to be scaled to sum 1: as chosen, or if no value is negative.
+bool normalises(const embeddings::NodeFeatures& features, std::optional<bool> chosen);
 
 /// Input rows of all nodes of a graph: dense if many of their values are not zero, else sparse.
 struct NodeInputs {

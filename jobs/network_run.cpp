@@ -171,12 +171,6 @@ void report_training(const NetworkRun& run, const Training& training, const work
 
 }  // namespace
 
-void require_one_process(const std::string& method, const Session& session) {
-  if (session.communicator != nullptr && session.communicator->size() > 1)
-    throw InputError(method + " trains on the full graph, in one process; found " +
-                     std::to_string(session.communicator->size()) + " processes");
-}
-
 std::vector<float> by_original_node(std::span<const float> rows, std::size_t columns,
                                     std::span<const std::uint32_t> row_of) {
   std::vector<float> result(row_of.size() * columns);

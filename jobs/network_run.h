@@ -32,9 +32,6 @@ struct NetworkRun {
   double seconds_before;
 };
 
-/// Throws partition::InputError if there are several processes.
-void require_one_process(const std::string& method, const Session& session);
-
 /// Trains, writes and reports. One process.
 void run_network(const NetworkRun& run, const OpenedGraph& opened, Session& session);
 

@@ -82,7 +82,7 @@ constexpr std::array kUses = {
     OptionUse{"validation", kRanking},
     OptionUse{"evaluate-every", kRanking},
     OptionUse{"k", kRanking},
-    OptionUse{"batch", kRanking},
+    OptionUse{"batch", "lightgcn, gcn, sage, gat, sgc, appnp, dagnn"},
 };
 
 bool lists(std::string_view methods, std::string_view method) {

@@ -16,7 +16,7 @@ namespace knotwork::worker {
 
 /// What a rank knows of its own nodes.
 struct MinibatchData {
-  /// Rows in the order of local nodes; null: id embeddings are learnt.
+  /// Rows in the order of local nodes; null: id embeddings are learnt. A trainer copies them when it is made.
   const embeddings::NodeFeatures* features = nullptr;
   /// Labels by local node: those of node i are labels[label_offsets[i]] ... labels[label_offsets[i + 1]) - 1.
   std::vector<std::size_t> label_offsets;

@@ -87,6 +87,8 @@ class MinibatchTrainer::Run {
         network_(network),
         data_(data),
         options_(std::move(options)),
+        learns_ids_(data.features == nullptr),
+        input_columns_(learns_ids_ ? options_.id_columns : static_cast<std::uint32_t>(data.features->columns())),
         directory_(gather_directory(communicator, graph.slice)),
         state_(gnn::initial_state(network.parameters(), options_.seed)) {
     if (options_.fan_outs.size() != network.depth()) {
@@ -118,10 +120,8 @@ class MinibatchTrainer::Run {
   std::uint32_t embedding_columns() const { return network_.embedding_columns(); }
 
  private:
-  bool learns_ids() const { return data_.features == nullptr; }
-  std::uint32_t input_columns() const {
-    return learns_ids() ? options_.id_columns : static_cast<std::uint32_t>(data_.features->columns());
-  }
+  bool learns_ids() const { return learns_ids_; }
+  std::uint32_t input_columns() const { return input_columns_; }
 
   void add_tables();
   void fill_ids(ps::Table& table) const;
@@ -144,6 +144,8 @@ class MinibatchTrainer::Run {
   gnn::Network& network_;
   const MinibatchData& data_;
   MinibatchOptions options_;
+  bool learns_ids_;
+  std::uint32_t input_columns_;
   NodeDirectory directory_;
   gnn::NetworkState state_;
   ps::Shard shard_;

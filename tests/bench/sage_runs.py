@@ -77,7 +77,7 @@ def inputs_of(bench, data, name):
 def command(bench, inputs, epochs):
     edges, features, labels, split = inputs
     return ["embed", edges, "-o", bench.out / "sage.npy", "--method", "sage", "--features", features, "--labels", labels, "--split", split,
-            *SETTINGS, "--epochs", epochs, "--lr", 0.003, "--dropout", 0, "--weight-decay", 0, "--normalize-features", "no"]
+            *SETTINGS, "--epochs", epochs, "--lr", 0.003, "--dropout", 0, "--weight-decay", 0, "--no-normalize-features"]
 
 
 def speed(bench, data, python, peer):
@@ -127,7 +127,7 @@ def traffic(bench, data):
         nodes = sum(1 for _ in open(inputs[3]))
         cache = nodes * COLUMNS * 4 // 10
         for parts in ("metis", "hash"):
-            for label, options in (("none", ("--replica-memory", 0)), ("at random", ("--replica-memory", cache, "--tiering", "no")),
+            for label, options in (("none", ("--replica-memory", 0)), ("at random", ("--replica-memory", cache, "--no-tiering")),
                                    ("tiered", ("--replica-memory", cache))):
                 found = together(bench, 4, inputs, ("--partition-method", parts, *options), 2)
                 rows.append((name, parts, label, f"{found['cache_hit_rate']:.1%}", f"{found['row_bytes_per_epoch'] / 1e6:.0f} MB",

@@ -98,7 +98,7 @@ Graph whole_graph() {
 DistributedGraph distributed(bool may_share = false) {
   const Graph parted = cut(whole_graph(), static_cast<partition::Part>(world().size()));
   return scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames(),
-                       may_share);
+                       {.may_share = may_share});
 }
 
 Learnt learn_alone(const MinibatchOptions& options, bool has_features) {
@@ -373,3 +373,7 @@ TEST(SeedBatchesTest, every_seed_comes_once_an_epoch_and_ranks_share_batches) {
 
 }  // namespace
 }  // namespace knotwork::worker
+
+int main(int argc, char** argv) {
+  return knotwork::cluster::testing::run_all_tests(argc, argv);
+}
