@@ -1,5 +1,6 @@
 #include "partition/section_file.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -47,35 +48,63 @@ std::uint64_t aligned(std::uint64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-/// Header and table as they are on disk.
-std::vector<std::byte> make_header(std::string_view magic, std::span<const SectionToWrite> sections) {
-  if (magic.size() != sizeof(FileHeader::magic) || sections.size() > kMaxSections) {
+/// Places of sections in the file, one behind the other; checksums are still to come.
+std::vector<TableEntry> lay_out(std::string_view magic, std::span<const std::string_view> names,
+                                std::span<const std::uint64_t> sizes) {
+  if (magic.size() != sizeof(FileHeader::magic) || names.size() > kMaxSections) {
     throw std::invalid_argument("a section file has a magic of 8 characters and at most 64 sections");
   }
-  std::vector<std::byte> head(sizeof(FileHeader) + sections.size() * sizeof(TableEntry));
-  std::uint64_t offset = head.size();
-  for (std::size_t i = 0; i < sections.size(); ++i) {
-    TableEntry entry{};
-    if (sections[i].name.empty() || sections[i].name.size() >= sizeof(entry.name)) {
+  std::vector<TableEntry> table(names.size());
+  std::uint64_t offset = sizeof(FileHeader) + table.size() * sizeof(TableEntry);
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    TableEntry& entry = table[i];
+    entry = {};
+    if (names[i].empty() || names[i].size() >= sizeof(entry.name)) {
       throw std::invalid_argument("the name of a section has 1 to 31 characters");
     }
-    sections[i].name.copy(entry.name, sizeof(entry.name) - 1);
+    names[i].copy(entry.name, sizeof(entry.name) - 1);
     entry.offset = offset;
-    entry.bytes = sections[i].bytes.size();
-    entry.checksum = block_checksum(sections[i].bytes);
-    std::memcpy(head.data() + sizeof(FileHeader) + i * sizeof(TableEntry), &entry, sizeof(entry));
+    entry.bytes = sizes[i];
     offset += aligned(entry.bytes);
   }
+  return table;
+}
+
+/// Header and table as they are on disk.
+std::vector<std::byte> make_header(std::string_view magic, std::span<const TableEntry> table) {
+  std::vector<std::byte> head(sizeof(FileHeader) + table.size_bytes());
+  if (!table.empty()) std::memcpy(head.data() + sizeof(FileHeader), table.data(), table.size_bytes());
   FileHeader header{};
   magic.copy(header.magic, sizeof(header.magic));
   header.version = kSectionFileVersion;
-  header.section_count = static_cast<std::uint32_t>(sections.size());
-  header.file_bytes = offset;
+  header.section_count = static_cast<std::uint32_t>(table.size());
+  header.file_bytes = table.empty() ? head.size() : table.back().offset + aligned(table.back().bytes);
   std::memcpy(head.data(), &header, sizeof(header));
   header.header_checksum = plain_checksum(head);
   std::memcpy(head.data(), &header, sizeof(header));
   return head;
 }
+
+SectionFileFacts facts_of(std::span<const std::byte> head) {
+  FileHeader header;
+  std::memcpy(&header, head.data(), sizeof(header));
+  return {.bytes = header.file_bytes, .header_checksum = header.header_checksum};
+}
+
+/// Writes one section and returns its checksum, block by block as block_checksum defines it.
+std::uint64_t stream_section(const StreamedSection& section, std::vector<std::byte>& block, WholeFile& file) {
+  std::vector<std::uint64_t> hashes;
+  for (std::uint64_t offset = 0; offset < section.bytes; offset += kChecksumBlockBytes) {
+    const std::span<std::byte> piece =
+        std::span(block).first(std::min<std::uint64_t>(kChecksumBlockBytes, section.bytes - offset));
+    section.read(offset, piece);
+    hashes.push_back(plain_checksum(piece));
+    file.write({reinterpret_cast<const char*>(piece.data()), piece.size()});
+  }
+  return plain_checksum(std::as_bytes(std::span(hashes)));
+}
+
+constexpr char kPadding[kAlignment] = {};
 
 std::string_view text_of(std::span<const std::byte> bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
@@ -98,10 +127,15 @@ SectionFileFacts own_facts(const std::string& path) {
 
 SectionFileFacts write_section_file(const std::string& path, std::string_view magic,
                                     std::span<const SectionToWrite> sections) {
-  const std::vector<std::byte> head = make_header(magic, sections);
-  FileHeader header;
-  std::memcpy(&header, head.data(), sizeof(header));
-  constexpr char kPadding[kAlignment] = {};
+  std::vector<std::string_view> names;
+  std::vector<std::uint64_t> sizes;
+  for (const SectionToWrite& section : sections) {
+    names.push_back(section.name);
+    sizes.push_back(section.bytes.size());
+  }
+  std::vector<TableEntry> table = lay_out(magic, names, sizes);
+  for (std::size_t i = 0; i < table.size(); ++i) table[i].checksum = block_checksum(sections[i].bytes);
+  const std::vector<std::byte> head = make_header(magic, table);
   WholeFile file(path);
   file.write(text_of(head));
   for (const SectionToWrite& section : sections) {
@@ -110,7 +144,30 @@ SectionFileFacts write_section_file(const std::string& path, std::string_view ma
   }
   file.sync();
   file.publish();
-  return {.bytes = header.file_bytes, .header_checksum = header.header_checksum};
+  return facts_of(head);
+}
+
+SectionFileFacts stream_section_file(const std::string& path, std::string_view magic,
+                                     std::span<const StreamedSection> sections) {
+  std::vector<std::string_view> names;
+  std::vector<std::uint64_t> sizes;
+  for (const StreamedSection& section : sections) {
+    names.emplace_back(section.name);
+    sizes.push_back(section.bytes);
+  }
+  std::vector<TableEntry> table = lay_out(magic, names, sizes);
+  std::vector<std::byte> block(kChecksumBlockBytes);
+  WholeFile file(path);
+  file.write(text_of(make_header(magic, table)));  // Its checksums come when the contents are known.
+  for (std::size_t i = 0; i < table.size(); ++i) {
+    table[i].checksum = stream_section(sections[i], block, file);
+    file.write({kPadding, aligned(table[i].bytes) - table[i].bytes});
+  }
+  const std::vector<std::byte> head = make_header(magic, table);
+  file.write_at(0, text_of(head));
+  file.sync();
+  file.publish();
+  return facts_of(head);
 }
 
 SectionFile::SectionFile(const std::string& path, std::string_view magic, const SectionFileFacts& expected)

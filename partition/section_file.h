@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -34,6 +35,19 @@ struct SectionFileFacts {
 /// Throws as WholeFile does; std::invalid_argument for a name or magic that does not fit.
 SectionFileFacts write_section_file(const std::string& path, std::string_view magic,
                                     std::span<const SectionToWrite> sections);
+
+/// An array whose bytes are made while they are written, because they don't lie in memory as the file has them, or
+/// change meanwhile. `read` is asked for them once, in order, in pieces of kChecksumBlockBytes.
+struct StreamedSection {
+  std::string name;
+  std::uint64_t bytes = 0;
+  std::function<void(std::uint64_t offset, std::span<std::byte> out)> read;
+};
+
+/// The same file as write_section_file's, of sections that are read once and hashed as they were read. On the calling
+/// thread alone. Throws as write_section_file does, and whatever `read` throws.
+SectionFileFacts stream_section_file(const std::string& path, std::string_view magic,
+                                     std::span<const StreamedSection> sections);
 
 /// A mapped section file. Movable; the spans it gives live as long as it does. Safe to read from any thread.
 class SectionFile {

@@ -50,6 +50,18 @@ void WholeFile::write(std::string_view bytes) {
   }
 }
 
+void WholeFile::write_at(std::uint64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(descriptor_, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0) {
+      if (errno == EINTR) continue;
+      fail(path_, "write", errno);
+    }
+    offset += static_cast<std::uint64_t>(written);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+  }
+}
+
 void WholeFile::sync() {
   if (::fsync(descriptor_) != 0 && errno != EINVAL) fail(path_, "flush to disk", errno);
   const int closed = ::close(std::exchange(descriptor_, -1));

@@ -1,6 +1,7 @@
 // An output file that bears its final name only when it is whole.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -17,6 +18,8 @@ class WholeFile {
 
   /// Throws SystemError (full disk, ...).
   void write(std::string_view bytes);
+  /// Replaces bytes that were written before. Throws SystemError.
+  void write_at(std::uint64_t offset, std::string_view bytes);
   /// Forces what was written, by this object or by a library through partial_path(), to the disk and closes the file.
   void sync();
   /// Renames to the final path; sync() must have been called.
