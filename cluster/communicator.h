@@ -102,6 +102,11 @@ class Communicator {
   // NOLINTNEXTLINE(performance-unnecessary-value-param): those who override it keep it
   virtual void before_ending(std::function<void()> /*clean_up*/) {}
 
+  /// A line for people that follows the message if the job ends before its time, whichever rank speaks then: how to go
+  /// on. Empty: nothing. Any thread.
+  // NOLINTNEXTLINE(performance-unnecessary-value-param): those who override it keep it
+  virtual void advise(std::string /*advice*/) {}
+
   /// To be called, from any thread, when a signal asks this process to end, which a launcher does when a rank is gone.
   /// Ends the other ranks, too, and says why unless the job is ending already; then returns the exit code. Nothing if
   /// there are no others, and the caller should say what it likes.

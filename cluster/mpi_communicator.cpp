@@ -429,6 +429,11 @@ void MpiCommunicator::before_ending(std::function<void()> clean_up) {
   clean_up_ = std::move(clean_up);
 }
 
+void MpiCommunicator::advise(std::string advice) {
+  const std::scoped_lock lock(clean_up_mutex_);
+  advice_ = std::move(advice);
+}
+
 std::optional<int> MpiCommunicator::interrupted(int signal) {
   // Launchers end the other ranks within milliseconds after one was killed: first see whether that is the reason.
   constexpr std::chrono::milliseconds kLossIsNoticed(300);
@@ -451,12 +456,15 @@ std::vector<double> MpiCommunicator::figures_of(Rank rank) const {
 }
 
 void MpiCommunicator::say(const Ending& ending) {
+  std::string advice;
   {
     const std::scoped_lock lock(clean_up_mutex_);
     if (clean_up_) clean_up_();
+    advice = advice_;
   }
   if (!ending.is_speaker || ending.message.empty()) return;
   std::fprintf(stderr, "knotwork: %s\n", ending.message.c_str());
+  if (!advice.empty()) std::fprintf(stderr, "knotwork: %s\n", advice.c_str());
   std::fflush(stderr);
 }
 

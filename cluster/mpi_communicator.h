@@ -41,6 +41,7 @@ class MpiCommunicator final : public Communicator {
   std::string title(Rank rank) const override { return cluster::title(roll_.at(static_cast<std::size_t>(rank))); }
   std::uint64_t configuration() const override { return configuration_; }
   void before_ending(std::function<void()> clean_up) override;
+  void advise(std::string advice) override;
   std::optional<int> interrupted(int signal) override;
   void share_figures(std::function<std::vector<double>()> figures) override;
   std::vector<double> figures_of(Rank rank) const override;
@@ -74,6 +75,7 @@ class MpiCommunicator final : public Communicator {
   std::uint64_t configuration_ = 0;
   std::mutex clean_up_mutex_;
   std::function<void()> clean_up_;      // Guarded by clean_up_mutex_.
+  std::string advice_;                  // Guarded by clean_up_mutex_.
   std::unique_ptr<Liveness> liveness_;  // Null if this rank is the only one.
 };
 

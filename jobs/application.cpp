@@ -49,7 +49,8 @@ namespace {
 using partition::InputError;
 
 /// Runs the command on this process and writes what it measured. `communicator`: null for one process only.
-int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicator, const Surroundings& around) {
+int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicator, const Surroundings& around,
+                   std::span<const std::string> words) {
   const SessionOptions& options = prepared.session;
   const bool is_first = communicator == nullptr || communicator->is_root();
   Console console(around.out, around.errors,
@@ -70,7 +71,9 @@ int run_command_of(PreparedCommand& prepared, cluster::Communicator* communicato
                   communicator,
                   around.interruption,
                   &prepared.cluster,
-                  metrics ? &metrics->registry() : nullptr};
+                  metrics ? &metrics->registry() : nullptr,
+                  0,
+                  {words.begin(), words.end()}};
   prepared.command->run(session);
   std::uint64_t peak = peak_memory_bytes();
   if (communicator != nullptr) peak = communicator->allreduce(peak, cluster::Reduction::kMax);
@@ -120,14 +123,15 @@ class SharedEnd {
   Interruption* interruption_;
 };
 
-int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surroundings& around) {
+int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surroundings& around,
+                 std::span<const std::string> words) {
   const SessionOptions& options = prepared.session;
   if (!options.json.empty()) check_output_file(options.json);
   if (!options.log.empty()) check_output_file(options.log);
 #ifdef _OPENMP
   omp_set_num_threads(static_cast<int>(options.threads));
 #endif
-  if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around);
+  if (!prepared.entry->is_distributed) return run_command_of(prepared, nullptr, around, words);
   const std::unique_ptr<cluster::Communicator> communicator =
       cluster::connect(prepared.entry->is_watched ? connect_options(prepared.cluster, prepared.set)
                                                   : unwatched_connection(prepared.set));
@@ -135,7 +139,7 @@ int run_prepared(PreparedCommand& prepared, const Launch& launch, const Surround
   const SharedEnd shared_end(*communicator, around.interruption);
   const auto body = [&] {
     try {
-      return run_command_of(prepared, communicator.get(), around);
+      return run_command_of(prepared, communicator.get(), around, words);
     } catch (...) {
       // With several ranks the whole job ends at once, so this is the last chance to clean up.
       if (around.interruption != nullptr) around.interruption->remove_partial_files();
@@ -199,7 +203,7 @@ int dispatch(std::span<const std::string> words, const Launch& launch, const Sur
   const std::unique_ptr<PreparedCommand> prepared = prepare_command(words, launch);
   // Under mpirun every rank gets the same words, but only some commands are made for many ranks.
   if (launch.rank > 0 && !prepared->entry->is_distributed) return kExitDone;
-  return run_prepared(*prepared, launch, around);
+  return run_prepared(*prepared, launch, around, words);
 }
 
 }  // namespace

@@ -14,6 +14,8 @@ inline constexpr int kExitDone = 0;
 inline constexpr int kExitFailed = 1;
 /// Bad input or usage.
 inline constexpr int kExitUsage = 2;
+/// Stopped by SIGTERM or SIGUSR1 with a snapshot, to be resumed: EX_TEMPFAIL of sysexits.h.
+inline constexpr int kExitStopped = 75;
 
 /// The terminal, or what stands for it.
 struct Surroundings {

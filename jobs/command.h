@@ -52,6 +52,8 @@ struct Session {
   MetricsRegistry* metrics = nullptr;
   /// What the process ends with if nothing throws: for commands whose verdict is an exit code (doctor, submit --wait).
   int exit_code = 0;
+  /// The command line behind the program's name, for messages.
+  std::vector<std::string> words = {};
 
   /// Removes `path` if the user presses Ctrl-C.
   void watch(const std::string& path) const;

@@ -23,6 +23,7 @@
 #include "jobs/report.h"
 #include "jobs/training_display.h"
 #include "partition/errors.h"
+#include "partition/graph_checksum.h"
 #include "worker/training.h"
 
 namespace knotwork::jobs {
@@ -96,6 +97,7 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
   static_cast<void>(embeddings::embedding_format(options.output));
   resolve(options.propagation, options.method, options.dim, set);
   static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
+  resolve(options.snapshots, set);
   if (!parse_bytes(options.replica_memory))
     throw InputError("replica-memory must be a size like 512M or 4G, found '" + options.replica_memory + "'");
 }
@@ -181,10 +183,46 @@ std::optional<OpenedGraph> open_on_root(const EmbedOptions& options, Session& se
   return opened;
 }
 
-worker::TrainingReport train(worker::Trainer& trainer, Session& session) {
-  if (!session.communicator->is_root()) return trainer.train({});
+worker::TrainingReport train(worker::Trainer& trainer, Session& session, worker::SnapshotKeeper* keeper) {
+  if (!session.communicator->is_root()) return trainer.train({}, keeper);
   TrainingDisplay display(session.console);
-  return trainer.train([&](const worker::TrainingProgress&) { display.show(trainer.job_figures()); });
+  return trainer.train([&](const worker::TrainingProgress&) { display.show(trainer.job_figures()); }, keeper);
+}
+
+/// What a resumed training must have in common with the one before: all that its result hangs on, but for the order in
+/// which threads happen to work.
+AgreedOptions agreed_options(const EmbedOptions& options) {
+  const auto yes_or_no = [](bool value) { return std::string(value ? "yes" : "no"); };
+  return {{"method", options.method},
+          {"dim", std::to_string(options.dim)},
+          {"epochs", std::to_string(options.epochs)},
+          {"walks", std::to_string(options.walk.walks)},
+          {"length", std::to_string(options.walk.length)},
+          {"p", plain_number(options.walk.p)},
+          {"q", plain_number(options.walk.q)},
+          {"restart", plain_number(options.walk.restart)},
+          {"pairs", options.pairs},
+          {"order", options.order},
+          {"window", std::to_string(options.window)},
+          {"windows-per-draw", std::to_string(options.windows_per_draw)},
+          {"negatives", std::to_string(options.negatives)},
+          {"lr", plain_number(*options.learning_rate)},
+          {"min-lr", plain_number(options.min_learning_rate)},
+          {"optimizer", options.optimizer},
+          {"subsample", plain_number(options.subsample)},
+          {"seed", std::to_string(options.seed)},
+          {"weighted", options.source.weighted ? yes_or_no(*options.source.weighted) : "auto"},
+          {"directed", yes_or_no(options.source.directed)},
+          {"deterministic", yes_or_no(options.deterministic)}};
+}
+
+/// Collective: what snapshots remember of the graph, which rank 0 has.
+worker::SnapshotIdentity identity_of(const std::optional<partition::Graph>& whole,
+                                     cluster::Communicator& communicator) {
+  std::vector<std::uint64_t> facts(3);
+  if (whole) facts = {whole->summary().node_count, whole->summary().arc_count, partition::graph_checksum(*whole)};
+  communicator.allreduce(facts, cluster::Reduction::kMax);
+  return {.configuration = {}, .node_count = facts[0], .arc_count = facts[1], .graph_checksum = facts[2]};
 }
 
 void report_training(const worker::TrainingReport& done, double export_seconds, double seconds,
@@ -306,7 +344,7 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .value_name("SIZE");
   set.add("deterministic", &options.deterministic,
           "the same bytes for any number of processes, threads and parts; slower, and always bsp");
-  set.planned({"snapshot-dir", "snapshot-every", "keep-snapshots", "resume"});
+  declare(options.snapshots, set);
   set.on_resolved([&options, &set] { resolve(options, set); });
 }
 
@@ -319,6 +357,12 @@ void run(const EmbedOptions& options, Session& session) {
   }
   if (options.method == "lightgcn") return run_lightgcn(options, session);
   check_servers(options, communicator);
+  std::optional<JobSnapshots> snapshots;
+  if (options.snapshots.is_wanted() && is_propagation(options.method)) {
+    session.console.notice(options.method + " keeps no snapshots: it takes so little time that it begins anew");
+  } else if (options.snapshots.is_wanted()) {
+    snapshots.emplace(options.snapshots, agreed_options(options), session);
+  }
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
       communicator.broadcast(
@@ -335,6 +379,7 @@ void run(const EmbedOptions& options, Session& session) {
     names = std::move(opened->names);
     opened.reset();
   }
+  const worker::SnapshotIdentity identity = snapshots ? identity_of(whole, communicator) : worker::SnapshotIdentity{};
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
   const bool may_share = is_propagation(options.method) ? training.shares_memory : training.may_share_memory();
@@ -362,7 +407,11 @@ void run(const EmbedOptions& options, Session& session) {
   if (session.metrics != nullptr) {
     watched.emplace(*session.metrics, [&trainer](OpenMetricsText& page) { append_training_metrics(trainer, page); });
   }
-  const worker::TrainingReport done = train(trainer, session);
+  worker::SnapshotKeeper* keeper = snapshots ? &snapshots->start(identity) : nullptr;
+  if (snapshots && snapshots->snapshot() != nullptr) trainer.restore(*snapshots->snapshot());
+  const worker::TrainingReport done = train(trainer, session, keeper);
+  if (snapshots) snapshots->end_of_training();
+  if (done.stopped) return snapshots->report_stop(done.last_snapshot_is_whole);
   if (has_diverged(done, options.negatives)) {
     throw InputError("training diverged: the loss is enormous or no number, and nothing was written; try a lower --lr");
   }
@@ -376,6 +425,7 @@ void run(const EmbedOptions& options, Session& session) {
   }
   trainer.export_rows(writer.get());
   if (writer) writer->finish();
+  if (snapshots) snapshots->finish(options.output);
   report_training(done, seconds_since(export_start), seconds_since(start), options, session);
 }
 

@@ -10,6 +10,7 @@
 #include "jobs/lightgcn_choice.h"
 #include "jobs/network_choice.h"
 #include "jobs/propagation_choice.h"
+#include "jobs/snapshot_choice.h"
 #include "jobs/walk_choice.h"
 
 namespace knotwork::jobs {
@@ -56,6 +57,7 @@ struct EmbedOptions {
   bool deterministic = false;
   /// Memory of each process for such copies, as parse_bytes reads it.
   std::string replica_memory = "1G";
+  SnapshotChoice snapshots;
 };
 
 void declare(EmbedOptions& options, OptionSet& set);

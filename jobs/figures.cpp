@@ -54,6 +54,20 @@ std::optional<std::uint64_t> parse_bytes(std::string_view text) {
   return static_cast<std::uint64_t>(value);
 }
 
+std::optional<double> parse_duration(std::string_view text) {
+  double value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc{} || !(value >= 0)) return std::nullopt;
+  const std::string_view unit = text.substr(parsed.ptr - text.data());
+  constexpr std::pair<std::string_view, double> kUnits[] = {{"", 1},     {"ms", 0.001}, {"s", 1},    {"m", 60},
+                                                            {"min", 60}, {"h", 3600},   {"d", 86400}};
+  constexpr double kMost = 86400.0 * 36525;
+  for (const auto& [name, seconds] : kUnits) {
+    if (unit == name) return value * seconds <= kMost ? std::optional(value * seconds) : std::nullopt;
+  }
+  return std::nullopt;
+}
+
 std::string plain_number(double value) {
   std::array<char, 64> buffer{};
   const auto result = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value);

@@ -21,6 +21,10 @@ std::string human_bytes(double bytes);
 /// 2^63.
 std::optional<std::uint64_t> parse_bytes(std::string_view text);
 
+/// Seconds of a duration as people give it: "500ms", "30s", "10m", "1.5h", "1d", "90" (seconds). Empty if it is none,
+/// or over a hundred years.
+std::optional<double> parse_duration(std::string_view text);
+
 /// A duration for a progress line: 12 s -> "00:12", 3723 s -> "1:02:03". Infinite or NaN: "--:--".
 std::string clock_time(double seconds);
 

@@ -13,7 +13,7 @@
 namespace knotwork::jobs {
 namespace {
 
-constexpr std::array<int, 3> kEndingSignals{SIGINT, SIGTERM, SIGHUP};
+constexpr std::array<int, 4> kEndingSignals{SIGINT, SIGTERM, SIGHUP, SIGUSR1};
 
 sigset_t ending_signals() {
   sigset_t signals;
@@ -82,10 +82,28 @@ void Interruption::ask(std::function<std::optional<int>(int signal)> answer) {
   answer_ = std::move(answer);
 }
 
+void Interruption::on_warning(std::function<void(int signal)> warned) {
+  const std::scoped_lock lock(warning_mutex_);
+  warned_ = std::move(warned);
+  had_term_ = false;
+}
+
+/// Whether the signal was one, and has been passed on.
+bool Interruption::is_warning(int signal) {
+  const std::scoped_lock lock(warning_mutex_);
+  if (!warned_ || (signal != SIGTERM && signal != SIGUSR1)) return false;
+  // Whoever sends another SIGTERM doesn't want to wait any longer. SIGUSR1 may come by several ways.
+  if (signal == SIGTERM && std::exchange(had_term_, true)) return false;
+  warned_(signal);
+  return true;
+}
+
 void Interruption::wait_for_signal() {
   const sigset_t signals = ending_signals();
   int signal = 0;
-  if (sigwait(&signals, &signal) != 0 || done_) return;
+  do {
+    if (sigwait(&signals, &signal) != 0 || done_) return;
+  } while (is_warning(signal));
   remove_partial_files();
   {
     const std::scoped_lock lock(answer_mutex_);

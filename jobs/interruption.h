@@ -1,4 +1,5 @@
-// Ctrl-C and SIGTERM: what lies half written is removed, then the process ends as if by the signal.
+// Ctrl-C and SIGTERM: what lies half written is removed, then the process ends as if by the signal. SIGTERM and SIGUSR1
+// may be taken as warnings instead, by those who can save what they have.
 //
 // A thread of its own waits for the signals, so cleaning up is ordinary code and works even while METIS computes.
 #pragma once
@@ -34,13 +35,22 @@ class Interruption {
   /// ("interrupted", 128 + signal) to this class, which also has it if nobody is to be asked (empty).
   void ask(std::function<std::optional<int>(int signal)> answer);
 
+  /// From now on SIGUSR1 and the first SIGTERM are warnings: `warned` is called, from another thread, and the process
+  /// goes on; a second SIGTERM ends it. Empty: they end it, as before; when the call returns, the function before is
+  /// not in use any more.
+  void on_warning(std::function<void(int signal)> warned);
+
  private:
   void wait_for_signal();
+  bool is_warning(int signal);
 
   std::mutex mutex_;
   std::vector<std::string> paths_;  // Guarded by mutex_.
   std::mutex answer_mutex_;
   std::function<std::optional<int>(int)> answer_;  // Guarded by answer_mutex_.
+  std::mutex warning_mutex_;
+  std::function<void(int)> warned_;  // Guarded by warning_mutex_.
+  bool had_term_ = false;            // the same
   std::atomic<bool> done_ = false;
   std::thread thread_;
 };

@@ -276,14 +276,17 @@ class WalkRounds {
     }
   }
 
-  DistributedCosts run() {
+  /// All but the first `done` walks.
+  DistributedCosts run(std::uint64_t done) {
     const auto ranks = static_cast<std::uint64_t>(job_.communicator.size());
     const std::uint64_t trip = (kWalksPerTrip * ranks + batch_ - 1) / batch_ * batch_;
-    for (std::uint32_t walk = 0; walk < rounds_; ++walk) {
-      for (std::uint64_t first = 0; first < nodes_; first += trip) {
+    bool goes_on = true;
+    for (auto walk = static_cast<std::uint32_t>(done / nodes_); goes_on && walk < rounds_; ++walk) {
+      for (std::uint64_t first = done % nodes_; goes_on && first < nodes_; first += trip) {
         make_walks(walk, first, std::min(first + trip, nodes_));
-        train_trip(first, std::min(first + trip, nodes_));
+        goes_on = train_trip(walk, first, std::min(first + trip, nodes_));
       }
+      done = 0;
     }
     DistributedCosts costs = training_.costs();
     costs.walkers = walks_.counters();
@@ -312,9 +315,12 @@ class WalkRounds {
     job_.meter.walker_bytes = walks_.counters().bytes_sent;
   }
 
-  void train_trip(std::uint64_t first, std::uint64_t last) {
+  /// Returns whether training is to go on.
+  bool train_trip(std::uint32_t walk, std::uint64_t first, std::uint64_t last) {
     std::size_t next = 0;
     for (std::uint64_t place = first; place < last; place += batch_) {
+      const auto position = [&] { return TrainingPosition{.walks = {}, .units = walk * nodes_ + place}; };
+      if (job_.breaks != nullptr && !job_.breaks->look(true, position)) return false;
       const std::size_t begin = next;
       while (next < places_.size() && places_[next] < place + batch_) ++next;
       training_.run(
@@ -323,6 +329,7 @@ class WalkRounds {
             return trainers_[thread](unit, rows, rate);
           });
     }
+    return true;
   }
 
   void plan(Unit& unit, std::size_t i) const {
@@ -368,8 +375,9 @@ std::uint64_t units_in_batch(std::uint64_t node_count, std::uint64_t positions) 
                                    std::max<std::uint64_t>(1, kMostPositions / positions));
 }
 
-DistributedCosts train_walks_deterministically(const DeterministicJob& job, const embeddings::WalkEngine& engine) {
-  return WalkRounds(job, engine).run();
+DistributedCosts train_walks_deterministically(const DeterministicJob& job, const embeddings::WalkEngine& engine,
+                                               std::uint64_t done) {
+  return WalkRounds(job, engine).run(done);
 }
 
 DistributedCosts train_stars_deterministically(const DeterministicJob& job, const embeddings::StarSampler& stars,
@@ -383,7 +391,9 @@ DistributedCosts train_stars_deterministically(const DeterministicJob& job, cons
   for (unsigned thread = 0; thread < job.options.threads; ++thread) trainers.emplace_back(skipgram);
   std::vector<std::uint64_t> own_stars;
   std::vector<GlobalNode> own_centres;
-  for (std::uint64_t first = 0; first < range.count; first += batch) {
+  for (std::uint64_t first = range.done; first < range.count; first += batch) {
+    const auto position = [&] { return TrainingPosition{.walks = {}, .units = first}; };
+    if (job.breaks != nullptr && !job.breaks->look(true, position)) break;
     own_stars.clear();
     own_centres.clear();
     for (std::uint64_t star = first; star < std::min(first + batch, range.count); ++star) {

@@ -21,6 +21,7 @@
 #include "worker/distributed_training.h"
 #include "worker/graph_distribution.h"
 #include "worker/training.h"
+#include "worker/training_breaks.h"
 #include "worker/training_clock.h"
 #include "worker/training_meter.h"
 
@@ -40,20 +41,26 @@ struct DeterministicJob {
   TrainingClock& clock;
   TrainingMeter& meter;
   const ProgressCallback& progress;
+  /// Null: no snapshots.
+  TrainingBreaks* breaks = nullptr;
 };
 
 /// Units of all ranks in a batch, if each uses `positions` rows of contexts: few enough that a row is used a few times
 /// in a batch, on average. A function of graph and options alone.
 std::uint64_t units_in_batch(std::uint64_t node_count, std::uint64_t positions);
 
-/// Collective. All walks of all epochs. The clock counts this rank's walks.
-DistributedCosts train_walks_deterministically(const DeterministicJob& job, const embeddings::WalkEngine& engine);
+/// Collective. All walks of all epochs but the first `done` (a multiple of the batch, or the end of a round), which are
+/// in the rows already. The clock counts this rank's walks.
+DistributedCosts train_walks_deterministically(const DeterministicJob& job, const embeddings::WalkEngine& engine,
+                                               std::uint64_t done);
 
-/// Stars 0 .. count - 1 of a block. The learning rate is that of stars `before` on, of `all`.
+/// Stars done .. count - 1 of a block; those before are in the rows already. The learning rate is that of stars
+/// `before` on, of `all`.
 struct StarRange {
   std::uint64_t count = 0;
   std::uint64_t before = 0;
   std::uint64_t all = 0;
+  std::uint64_t done = 0;
 };
 
 /// Collective. `stars`: of this rank's slice. The clock counts the stars around this rank's nodes.

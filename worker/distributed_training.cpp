@@ -62,10 +62,12 @@ class ProgressTicker {
 /// Courier and pipeline of one training, and the batches' numbers.
 class Conveyor {
  public:
-  /// `all_batches`: of this rank, from the first to the last.
+  /// `all_batches`: of this rank, from the first to the last. `first_number`: of its first batch in the job; others
+  /// begin anew after each snapshot.
   Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, BatchNumber all_batches,
-           std::size_t largest_batch, std::size_t items_per_task, TrainItems train)
-      : pool_(job.communicator, job.own_negatives, job.options.seed),
+           std::size_t largest_batch, std::size_t items_per_task, TrainItems train, BatchNumber first_number)
+      : first_number_(first_number),
+        pool_(job.communicator, job.own_negatives, job.options.seed),
         courier_(job.client, model, job.clocks,
                  {.consistency = consistency,
                   .replica_bytes = job.options.replica_bytes,
@@ -91,7 +93,7 @@ class Conveyor {
   void submit(std::vector<std::unique_ptr<TrainingBatch>> batches) {
     std::vector<std::uint32_t> fresh(batches.size(), chunk_size_);
     if (next_number_ == 0 && !fresh.empty()) fresh.front() = pool_size_;
-    auto negatives = pool_.draw(fresh, static_cast<std::uint32_t>(next_number_));
+    auto negatives = pool_.draw(fresh, static_cast<std::uint32_t>(first_number_ + next_number_));
     for (std::size_t i = 0; i < batches.size(); ++i) {
       std::unique_ptr<TrainingBatch>& batch = batches[i];
       batch->number = next_number_++;
@@ -100,6 +102,9 @@ class Conveyor {
       pipeline_.submit(std::move(batch), std::ref(ticker_));
     }
   }
+
+  /// Batches that were submitted.
+  BatchNumber batches() const { return next_number_; }
 
   /// Collective. Returns when the changes of all ranks are in their tables.
   DistributedCosts finish(cluster::Communicator& communicator) {
@@ -127,6 +132,7 @@ class Conveyor {
     return std::clamp<std::uint64_t>(job.options.replica_bytes / bytes, 1, nodes);
   }
 
+  BatchNumber first_number_;  // of the job; the conveyor counts its own from 0
   NegativePool pool_;
   RowCourier courier_;
   std::uint32_t pool_size_;
@@ -275,61 +281,139 @@ BatchPlan plan_batches(cluster::Communicator& communicator, std::uint64_t items,
   return {batches, batches == 0 ? 0 : (items + batches - 1) / batches};
 }
 
-DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embeddings::WalkEngine& engine,
-                                          std::span<const float> keep) {
-  const std::uint64_t nodes = job.graph.slice.row_count();
-  const std::uint64_t batch_walks = batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers());
-  const BatchPlan plan = plan_batches(job.communicator, nodes, batch_walks);
-  TravellingWalks walks(job.communicator, job.graph, engine, job.options.threads);
-  auto trainers = make_trainers<embeddings::SkipGramTrainer>(job.options.threads, job.options.skipgram);
-  const auto train = [&](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
-    const PooledNegatives negatives(batch.negatives);
-    for (std::size_t i = first; i < last; ++i) {
-      trainers[thread].train_stretch(rows_of_stretch(batch, i), batch.stretches[i], negatives, batch.keys[i],
-                                     job.clock.learning_rate());
+namespace {
+
+/// Makes and trains the walks of a schedule, trip by trip: a few batches whose walkers travel together.
+class WalkTrips {
+ public:
+  WalkTrips(const DistributedJob& job, const WalkSchedule& schedule, const embeddings::WalkEngine& engine,
+            std::span<const float> keep)
+      : job_(job),
+        schedule_(schedule),
+        keep_(keep),
+        batch_walks_(batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers())),
+        walks_(job.communicator, job.graph, engine, job.options.threads),
+        trainers_(make_trainers<embeddings::SkipGramTrainer>(job.options.threads, job.options.skipgram)),
+        batches_done_(job.first_batch) {}
+
+  DistributedCosts run() {
+    const BatchPlan of_leftovers = plan_batches(job_.communicator, schedule_.leftovers().size(), batch_walks_);
+    const BatchPlan of_round = plan_batches(job_.communicator, schedule_.nodes(), batch_walks_);
+    all_batches_ = of_leftovers.batches + (schedule_.rounds() - schedule_.first_round()) * of_round.batches;
+    const bool goes_on =
+        run_trips(of_leftovers, schedule_.leftovers().size(), [&](std::uint64_t first, std::uint64_t last) {
+          const auto part = schedule_.leftovers().subspan(first, last - first);
+          starts_.assign(part.begin(), part.end());
+          position_ = {.leftovers = last, .round = schedule_.first_round()};
+        });
+    for (std::uint32_t walk = schedule_.first_round(); goes_on && walk < schedule_.rounds(); ++walk) {
+      const embeddings::StartOrder order(job_.options.seed, walk, static_cast<GlobalNode>(schedule_.nodes()));
+      const bool next = run_trips(of_round, schedule_.nodes(), [&](std::uint64_t first, std::uint64_t last) {
+        choose_starts(job_.graph, order, walk, first, last, starts_);
+        position_ = {.leftovers = schedule_.leftovers().size(), .round = walk, .place = last};
+      });
+      if (!next) break;
     }
-    job.clock.add(batch.work_of(first, last), trainers[thread].take_counters());
-  };
-  const std::uint64_t batch_positions = batch_walks * job.options.walk.length;
-  std::optional<Conveyor> conveyor;  // made when the first walks say which nodes are frequent
-  std::vector<WalkStart> starts;
-  WalkBatch made;
-  StretchBatch whole_walks;
-  const StretchOptions sharing{.window = job.options.skipgram.window};
-  std::uint64_t stretch_bytes = 0;
-  const std::uint32_t rounds = job.options.epochs * job.options.walks_per_node;
-  for (std::uint32_t walk = 0; walk < rounds; ++walk) {
-    const embeddings::StartOrder order(job.options.seed, walk, static_cast<GlobalNode>(nodes));
-    for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
-      const std::uint64_t batches = std::min(kBatchesPerTrip, plan.batches - trip);
-      const std::uint64_t first = std::min(trip * plan.batch_size, nodes);
-      choose_starts(job.graph, order, walk, first, std::min(first + batches * plan.batch_size, nodes), starts);
-      walks.generate(starts, made);
-      keep_walks(job.graph, starts, made, keep, job.options.seed, whole_walks);
-      const StretchBatch own = share_out(job.communicator, whole_walks, job.graph.rank_bounds, sharing, stretch_bytes);
-      job.meter.walker_bytes.store(walks.counters().bytes_sent + stretch_bytes, std::memory_order_relaxed);
-      if (!conveyor) {
-        conveyor.emplace(job, model_sharing(job, whole_walks.nodes, batch_positions),
-                         consistency_of(job.options, remote_uses_a_batch(job, own.nodes, batches)),
-                         std::uint64_t{rounds} * plan.batches, 2 * batch_positions, 4, train);
-      }
-      conveyor->submit(batches_of(own, batches, starts.size()));
-    }
+    finish();
+    costs_.walkers = walks_.counters();
+    costs_.walkers.bytes_sent += stretch_bytes_;
+    return costs_;
   }
-  if (!conveyor) return {};
-  DistributedCosts costs = conveyor->finish(job.communicator);
-  costs.walkers = walks.counters();
-  costs.walkers.bytes_sent += stretch_bytes;
-  return costs;
+
+ private:
+  /// Returns whether training is to go on.
+  template <typename Choose>
+  bool run_trips(const BatchPlan& plan, std::uint64_t items, const Choose& choose) {
+    for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
+      if (!look_around()) return false;
+      const std::uint64_t batches = std::min(kBatchesPerTrip, plan.batches - trip);
+      const std::uint64_t first = std::min(trip * plan.batch_size, items);
+      choose(first, std::min(first + batches * plan.batch_size, items));
+      travel(batches);
+    }
+    return true;
+  }
+
+  /// The walks of starts_, in so many batches.
+  void travel(std::uint64_t batches) {
+    walks_.generate(starts_, made_);
+    keep_walks(job_.graph, starts_, made_, keep_, job_.options.seed, whole_walks_);
+    const StretchOptions sharing{.window = job_.options.skipgram.window};
+    const StretchBatch own =
+        share_out(job_.communicator, whole_walks_, job_.graph.rank_bounds, sharing, stretch_bytes_);
+    job_.meter.walker_bytes.store(walks_.counters().bytes_sent + stretch_bytes_, std::memory_order_relaxed);
+    if (!conveyor_) start(own, batches);
+    conveyor_->submit(batches_of(own, batches, starts_.size()));
+  }
+
+  /// Made when the first walks say which nodes are frequent.
+  void start(const StretchBatch& own, std::uint64_t batches) {
+    const std::uint64_t batch_positions = batch_walks_ * job_.options.walk.length;
+    const auto train = [this](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
+      const PooledNegatives negatives(batch.negatives);
+      for (std::size_t i = first; i < last; ++i) {
+        trainers_[thread].train_stretch(rows_of_stretch(batch, i), batch.stretches[i], negatives, batch.keys[i],
+                                        job_.clock.learning_rate());
+      }
+      job_.clock.add(batch.work_of(first, last), trainers_[thread].take_counters());
+    };
+    conveyor_.emplace(job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
+                      consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches)), all_batches_,
+                      2 * batch_positions, 4, train, batches_done_);
+  }
+
+  void finish() {
+    if (!conveyor_) return;
+    DistributedCosts costs = conveyor_->finish(job_.communicator);
+    costs_.rows += costs.rows;
+    costs_.waited_seconds += costs.waited_seconds;
+    batches_done_ += conveyor_->batches();
+    conveyor_.reset();
+  }
+
+  /// For a snapshot everything that was submitted is trained, and its changes are with the rows' owners.
+  bool look_around() {
+    if (job_.breaks == nullptr) return true;
+    const SnapshotKeeper::Vote vote = job_.breaks->vote(true);
+    if (!vote.snapshot) return true;
+    const auto since = TrainingBreaks::Clock::now();
+    finish();
+    const TrainingPosition position{.walks = position_, .batches = batches_done_};
+    job_.breaks->take(
+        position, since, vote.stop ? std::function<void()>() : [] {});
+    return !vote.stop;
+  }
+
+  const DistributedJob& job_;
+  const WalkSchedule& schedule_;
+  std::span<const float> keep_;
+  std::uint64_t batch_walks_;
+  TravellingWalks walks_;
+  std::vector<embeddings::SkipGramTrainer> trainers_;
+  std::optional<Conveyor> conveyor_;
+  std::vector<WalkStart> starts_;
+  WalkBatch made_;
+  StretchBatch whole_walks_;
+  WalkPosition position_;
+  std::uint64_t stretch_bytes_ = 0;
+  BatchNumber all_batches_ = 0;
+  BatchNumber batches_done_;
+  DistributedCosts costs_;
+};
+
+}  // namespace
+
+DistributedCosts train_walks_across_ranks(const DistributedJob& job, const WalkSchedule& schedule,
+                                          const embeddings::WalkEngine& engine, std::span<const float> keep) {
+  return WalkTrips(job, schedule, engine, keep).run();
 }
 
 DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embeddings::StarSampler& stars,
-                                          const embeddings::SkipGramOptions& skipgram, std::uint64_t first_star,
-                                          std::uint64_t star_count) {
+                                          const embeddings::SkipGramOptions& skipgram, StarSpan stars_left) {
   const std::uint64_t batch_walks = batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers());
   const std::uint64_t stars_per_batch =
       std::max<std::uint64_t>(1, batch_walks * job.options.walk.length / skipgram.window);
-  const BatchPlan plan = plan_batches(job.communicator, star_count, stars_per_batch);
+  const BatchPlan plan = plan_batches(job.communicator, stars_left.count, stars_per_batch);
   auto trainers = make_trainers<embeddings::LineTrainer>(job.options.threads, skipgram);
   const auto train = [&](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
     const PooledNegatives negatives(batch.negatives);
@@ -345,22 +429,43 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
   };
   const std::uint64_t batch_positions = stars_per_batch * skipgram.window;
   std::optional<Conveyor> conveyor;
+  DistributedCosts costs;
+  BatchNumber batches_done = job.first_batch;
+  const auto finish = [&] {
+    if (!conveyor) return;
+    const DistributedCosts more = conveyor->finish(job.communicator);
+    costs.rows += more.rows;
+    costs.waited_seconds += more.waited_seconds;
+    batches_done += conveyor->batches();
+    conveyor.reset();
+  };
   for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
+    const SnapshotKeeper::Vote vote = job.breaks == nullptr ? SnapshotKeeper::Vote{} : job.breaks->vote(true);
+    if (vote.snapshot) {
+      const auto since = TrainingBreaks::Clock::now();
+      finish();
+      const TrainingPosition position{
+          .walks = {}, .units = std::min(trip * plan.batch_size, stars_left.count), .batches = batches_done};
+      job.breaks->take(
+          position, since, vote.stop ? std::function<void()>() : [] {});
+    }
+    if (vote.stop) break;
     std::vector<std::unique_ptr<TrainingBatch>> batches;
     for (std::uint64_t i = trip; i < std::min(trip + kBatchesPerTrip, plan.batches); ++i) {
-      const std::uint64_t first = std::min(i * plan.batch_size, star_count);
-      const std::uint64_t count = std::min(plan.batch_size, star_count - first);
-      batches.push_back(batch_of_stars(stars, skipgram.seed, first_star + first, count, skipgram.window));
+      const std::uint64_t first = std::min(i * plan.batch_size, stars_left.count);
+      const std::uint64_t count = std::min(plan.batch_size, stars_left.count - first);
+      batches.push_back(batch_of_stars(stars, skipgram.seed, stars_left.first + first, count, skipgram.window));
     }
     if (!conveyor) {
       const std::vector<GlobalNode>& contexts = batches.front()->contexts;
       conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
                        consistency_of(job.options, remote_uses_a_batch(job, contexts, 1)), plan.batches,
-                       batch_positions, 64, train);
+                       batch_positions, 64, train, batches_done);
     }
     conveyor->submit(std::move(batches));
   }
-  return conveyor ? conveyor->finish(job.communicator) : DistributedCosts{};
+  finish();
+  return costs;
 }
 
 }  // namespace knotwork::worker

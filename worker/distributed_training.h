@@ -16,9 +16,11 @@
 #include "embeddings/walk.h"
 #include "ps/client.h"
 #include "worker/graph_distribution.h"
+#include "worker/local_training.h"
 #include "worker/negative_pool.h"
 #include "worker/row_courier.h"
 #include "worker/training.h"
+#include "worker/training_breaks.h"
 #include "worker/training_clock.h"
 #include "worker/training_meter.h"
 #include "worker/travelling_walks.h"
@@ -55,6 +57,10 @@ struct DistributedJob {
   TrainingClock& clock;
   TrainingMeter& meter;
   const ProgressCallback& progress;
+  /// Null: no snapshots.
+  TrainingBreaks* breaks = nullptr;
+  /// Number of the first batch: not 0 if a job is resumed.
+  std::uint64_t first_batch = 0;
 
   /// Ranks that train.
   int trainers() const { return communicator.size() - static_cast<int>(options.server_ranks); }
@@ -69,14 +75,13 @@ struct DistributedCosts {
   double waited_seconds = 0;
 };
 
-/// Collective. All walks of all epochs, as train_walks_locally. `keep`: subsampling by global node of the whole graph,
-/// or empty. The clock counts this rank's walks.
-DistributedCosts train_walks_across_ranks(const DistributedJob& job, const embeddings::WalkEngine& engine,
-                                          std::span<const float> keep);
+/// Collective. The walks of `schedule`, as train_walks_locally; whole rounds begin with the same one on all ranks.
+/// `keep`: subsampling by global node of the whole graph, or empty. The clock counts this rank's walks.
+DistributedCosts train_walks_across_ranks(const DistributedJob& job, const WalkSchedule& schedule,
+                                          const embeddings::WalkEngine& engine, std::span<const float> keep);
 
-/// Collective. Stars first_star .. first_star + star_count - 1 are this rank's. The clock counts them.
+/// Collective. The stars are this rank's. The clock counts them.
 DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embeddings::StarSampler& stars,
-                                          const embeddings::SkipGramOptions& skipgram, std::uint64_t first_star,
-                                          std::uint64_t star_count);
+                                          const embeddings::SkipGramOptions& skipgram, StarSpan stars_left);
 
 }  // namespace knotwork::worker

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "embeddings/start_order.h"
+#include "worker/thread_gate.h"
 
 namespace knotwork::worker {
 
@@ -43,10 +44,112 @@ void train_chunk(const Graph& graph, const WalkEngine& engine, const LocalTables
   embeddings::train_walks(trainer, batch, keys, tables, learning_rate);
 }
 
+/// The same for walks that are listed.
+void train_leftovers(const Graph& graph, const WalkEngine& engine, const LocalTables& tables,
+                     std::span<const WalkStart> starts, float learning_rate, embeddings::SkipGramTrainer& trainer,
+                     WalkBatch& batch) {
+  std::vector<WalkKey> keys;
+  for (const WalkStart& start : starts) keys.push_back({graph.original(start.node), start.walk});
+  engine.generate(starts, batch);
+  embeddings::train_walks(trainer, batch, keys, tables, learning_rate);
+}
+
+std::uint64_t chunks_of(std::uint64_t items, std::uint64_t size) {
+  return (items + size - 1) / size;
+}
+
+/// A schedule's walks in chunks that threads take one after the other: those of the leftovers, then of each round.
+class WalkChunks {
+ public:
+  explicit WalkChunks(const WalkSchedule& schedule)
+      : schedule_(schedule),
+        of_leftovers_(chunks_of(schedule.leftovers().size(), kWalksPerChunk)),
+        of_round_(chunks_of(schedule.nodes(), kWalksPerChunk)) {}
+
+  std::uint64_t count() const {
+    return of_leftovers_ + std::uint64_t{schedule_.rounds() - schedule_.first_round()} * of_round_;
+  }
+  bool is_of_leftovers(std::uint64_t chunk) const { return chunk < of_leftovers_; }
+  std::span<const WalkStart> leftovers(std::uint64_t chunk) const {
+    const std::uint64_t first = chunk * kWalksPerChunk;
+    return schedule_.leftovers().subspan(first, std::min(kWalksPerChunk, schedule_.leftovers().size() - first));
+  }
+  /// Where the chunk begins: what is behind when all before it are done. Also for one past the last.
+  WalkPosition begin(std::uint64_t chunk) const {
+    if (chunk < of_leftovers_) return {.leftovers = chunk * kWalksPerChunk, .round = schedule_.first_round()};
+    const std::uint64_t number = chunk - of_leftovers_;
+    const std::uint64_t rounds = of_round_ == 0 ? 0 : number / of_round_;
+    return {.leftovers = schedule_.leftovers().size(),
+            .round = schedule_.first_round() + static_cast<std::uint32_t>(rounds),
+            .place = of_round_ == 0 ? 0 : number % of_round_ * kWalksPerChunk};
+  }
+
+ private:
+  const WalkSchedule& schedule_;
+  std::uint64_t of_leftovers_;
+  std::uint64_t of_round_;
+};
+
+/// Threads that take numbered chunks until none is left, and stand still for snapshots.
+class ChunkTeam {
+ public:
+  ChunkTeam(unsigned threads, std::uint64_t chunks, TrainingBreaks* breaks)
+      : threads_(threads), chunks_(chunks), breaks_(breaks), gate_(threads) {}
+
+  /// make() gives each thread its own function of a chunk's number. position(n): where training stands when chunks
+  /// 0 .. n - 1 are done.
+  template <typename Make, typename Position>
+  void run(TrainingClock& clock, const ProgressCallback& progress, const Make& make, const Position& position) {
+    std::function<bool(bool)> look;
+    if (breaks_ != nullptr) look = [&](bool at_work) { return look_around(at_work, position); };
+    run_training_threads(
+        threads_, clock, progress,
+        [&](unsigned) {
+          const Leaving leaving(gate_);
+          auto train = make();
+          while (gate_.pass()) {
+            const std::uint64_t chunk = next_.fetch_add(1, std::memory_order_relaxed);
+            if (chunk >= chunks_) return;
+            train(chunk);
+          }
+        },
+        look);
+  }
+
+ private:
+  struct Leaving {
+    explicit Leaving(ThreadGate& gate_in) : gate(gate_in) {}
+    ~Leaving() { gate.leave(); }
+    Leaving(const Leaving&) = delete;
+    Leaving& operator=(const Leaving&) = delete;
+    ThreadGate& gate;
+  };
+
+  template <typename Position>
+  bool look_around(bool at_work, const Position& position) {
+    const SnapshotKeeper::Vote vote = breaks_->vote(at_work);
+    if (vote.snapshot) {
+      const auto since = TrainingBreaks::Clock::now();
+      gate_.hold();
+      const std::uint64_t done = std::min(next_.load(std::memory_order_relaxed), chunks_);
+      const auto go_on = [this] { gate_.release(); };
+      breaks_->take(position(done), since, vote.stop ? std::function<void()>() : go_on);
+    }
+    if (vote.stop) gate_.stop();
+    return vote.has_work && !vote.stop;
+  }
+
+  unsigned threads_;
+  std::uint64_t chunks_;
+  TrainingBreaks* breaks_;
+  ThreadGate gate_;
+  std::atomic<std::uint64_t> next_{0};
+};
+
 }  // namespace
 
 void run_training_threads(unsigned threads, TrainingClock& clock, const ProgressCallback& progress,
-                          const std::function<void(unsigned)>& body) {
+                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look) {
   std::mutex mutex;
   std::condition_variable ended;
   unsigned running = threads;
@@ -66,67 +169,87 @@ void run_training_threads(unsigned threads, TrainingClock& clock, const Progress
       ended.notify_all();
     });
   }
-  std::unique_lock lock(mutex);
-  while (!ended.wait_for(lock, kProgressInterval, [&] { return running == 0; })) {
+  for (bool goes_on = true; goes_on;) {
+    std::unique_lock lock(mutex);
+    const bool at_work = !ended.wait_for(lock, kProgressInterval, [&] { return running == 0; });
+    const bool failed = failure != nullptr;
     lock.unlock();
-    if (progress) progress(clock.progress());
-    lock.lock();
+    if (at_work && progress) progress(clock.progress());
+    // A thread that failed ends the job: others aren't to be waited for.
+    goes_on = look && !failed ? look(at_work) : at_work;
   }
-  lock.unlock();
   team.clear();
   if (failure) std::rethrow_exception(failure);
 }
 
-void train_walks_locally(const Graph& graph, const WalkEngine& engine, const LocalTables& tables,
-                         const TrainingOptions& options, TrainingClock& clock, const ProgressCallback& progress) {
-  const std::uint64_t nodes = graph.row_count();
-  const std::uint64_t chunks_per_round = (nodes + kWalksPerChunk - 1) / kWalksPerChunk;
-  const std::uint64_t rounds = std::uint64_t{options.epochs} * options.walks_per_node;
-  std::atomic<std::uint64_t> next{0};
-  run_training_threads(options.threads, clock, progress, [&](unsigned) {
-    embeddings::SkipGramTrainer trainer(options.skipgram);
-    WalkBatch batch;
-    for (std::uint64_t chunk = next++; chunk < rounds * chunks_per_round; chunk = next++) {
-      const auto walk = static_cast<std::uint32_t>(chunk / chunks_per_round);
-      const std::uint64_t first = chunk % chunks_per_round * kWalksPerChunk;
-      const std::uint64_t last = std::min(first + kWalksPerChunk, nodes);
-      const embeddings::StartOrder order(options.seed, walk, static_cast<partition::GlobalNode>(nodes));
-      train_chunk(graph, engine, tables, order, walk, first, last, clock.learning_rate(), trainer, batch);
-      clock.add(last - first, trainer.take_counters());
-    }
+void train_walks_locally(const Graph& graph, const WalkSchedule& schedule, const WalkEngine& engine,
+                         const LocalTables& tables, const TrainingOptions& options, TrainingClock& clock,
+                         const ProgressCallback& progress, TrainingBreaks* breaks) {
+  const WalkChunks chunks(schedule);
+  const auto make = [&] {
+    return
+        [&, trainer = embeddings::SkipGramTrainer(options.skipgram), batch = WalkBatch()](std::uint64_t chunk) mutable {
+          const WalkPosition begin = chunks.begin(chunk);
+          std::uint64_t walks = 0;
+          if (chunks.is_of_leftovers(chunk)) {
+            const std::span<const WalkStart> starts = chunks.leftovers(chunk);
+            train_leftovers(graph, engine, tables, starts, clock.learning_rate(), trainer, batch);
+            walks = starts.size();
+          } else {
+            const std::uint64_t last = std::min(begin.place + kWalksPerChunk, schedule.nodes());
+            const embeddings::StartOrder order(options.seed, begin.round,
+                                               static_cast<partition::GlobalNode>(schedule.nodes()));
+            train_chunk(graph, engine, tables, order, begin.round, begin.place, last, clock.learning_rate(), trainer,
+                        batch);
+            walks = last - begin.place;
+          }
+          clock.add(walks, trainer.take_counters());
+        };
+  };
+  ChunkTeam team(options.threads, chunks.count(), breaks);
+  team.run(clock, progress, make, [&](std::uint64_t done) { return TrainingPosition{.walks = chunks.begin(done)}; });
+}
+
+void train_stars_locally(const embeddings::StarSampler& stars, StarSpan stars_left, const LocalTables& tables,
+                         const TrainingOptions& options, const embeddings::SkipGramOptions& skipgram,
+                         TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks) {
+  const auto make = [&] {
+    return [&, trainer = embeddings::LineTrainer(skipgram)](std::uint64_t chunk) mutable {
+      const std::uint64_t first = chunk * kStarsPerChunk;
+      const std::uint64_t count = std::min(kStarsPerChunk, stars_left.count - first);
+      embeddings::train_stars(trainer, stars, stars_left.first + first, count, tables, clock.learning_rate());
+      clock.add(count, trainer.take_counters());
+    };
+  };
+  ChunkTeam team(options.threads, chunks_of(stars_left.count, kStarsPerChunk), breaks);
+  team.run(clock, progress, make, [&](std::uint64_t done) {
+    return TrainingPosition{.walks = {}, .units = std::min(done * kStarsPerChunk, stars_left.count)};
   });
 }
 
-void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t first_star, std::uint64_t star_count,
-                         const LocalTables& tables, const TrainingOptions& options,
-                         const embeddings::SkipGramOptions& skipgram, TrainingClock& clock,
-                         const ProgressCallback& progress) {
-  std::atomic<std::uint64_t> next{0};
-  run_training_threads(options.threads, clock, progress, [&](unsigned) {
-    embeddings::LineTrainer trainer(skipgram);
-    for (std::uint64_t first = next.fetch_add(kStarsPerChunk); first < star_count;
-         first = next.fetch_add(kStarsPerChunk)) {
-      const std::uint64_t count = std::min(kStarsPerChunk, star_count - first);
-      embeddings::train_stars(trainer, stars, first_star + first, count, tables, clock.learning_rate());
-      clock.add(count, trainer.take_counters());
+void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::span<const StarSpan> stars_left,
+                             const LocalTables& tables, const TrainingOptions& options, TrainingClock& clock,
+                             const ProgressCallback& progress, TrainingBreaks* breaks) {
+  std::vector<StarSpan> chunks;
+  for (const StarSpan& span : stars_left) {
+    for (std::uint64_t first = 0; first < span.count; first += kPprStarsPerChunk) {
+      chunks.push_back({span.first + first, std::min(kPprStarsPerChunk, span.count - first)});
     }
-  });
-}
-
-void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::uint64_t first_star,
-                             std::uint64_t star_count, const LocalTables& tables, const TrainingOptions& options,
-                             TrainingClock& clock, const ProgressCallback& progress) {
-  std::atomic<std::uint64_t> next{0};
-  run_training_threads(options.threads, clock, progress, [&](unsigned) {
-    embeddings::LineTrainer trainer(options.skipgram);
-    embeddings::PprStars drawn;
-    for (std::uint64_t first = next.fetch_add(kPprStarsPerChunk); first < star_count;
-         first = next.fetch_add(kPprStarsPerChunk)) {
-      const std::uint64_t count = std::min(kPprStarsPerChunk, star_count - first);
-      stars.draw(first_star + first, count, drawn);
-      embeddings::train_ppr_stars(trainer, drawn, first_star + first, tables, clock.learning_rate());
+  }
+  const auto make = [&] {
+    return [&, trainer = embeddings::LineTrainer(options.skipgram),
+            drawn = embeddings::PprStars()](std::uint64_t chunk) mutable {
+      const auto [first, count] = chunks[chunk];
+      stars.draw(first, count, drawn);
+      embeddings::train_ppr_stars(trainer, drawn, first, tables, clock.learning_rate());
       clock.add(count, trainer.take_counters());
-    }
+    };
+  };
+  ChunkTeam team(options.threads, chunks.size(), breaks);
+  team.run(clock, progress, make, [&](std::uint64_t done) {
+    std::uint64_t units = 0;
+    for (std::uint64_t i = 0; i < done; ++i) units += chunks[i].count;
+    return TrainingPosition{.walks = {}, .units = units};
   });
 }
 

@@ -7,36 +7,47 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 
 #include "embeddings/line.h"
 #include "embeddings/ppr_pairs.h"
 #include "embeddings/skipgram.h"
 #include "embeddings/walk.h"
 #include "worker/training.h"
+#include "worker/training_breaks.h"
 #include "worker/training_clock.h"
+#include "worker/walk_schedule.h"
 
 namespace knotwork::worker {
 
 /// Runs body(thread) on `threads` threads while the calling thread shows progress. An exception of a body is thrown
-/// again here, after all threads have ended.
+/// again here, after all threads have ended. `look`, if there is one, is called by the calling thread about twice a
+/// second, and on when its threads have ended, with whether any is at work, until it returns false.
 void run_training_threads(unsigned threads, TrainingClock& clock, const ProgressCallback& progress,
-                          const std::function<void(unsigned)>& body);
+                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look = {});
 
-/// All walks of all epochs: options.walks_per_node walks from every node of `starts` and epoch; `engine` walks over a
-/// graph that holds these and all others. The clock counts walks.
-void train_walks_locally(const partition::Graph& starts, const embeddings::WalkEngine& engine,
-                         const embeddings::LocalTables& tables, const TrainingOptions& options, TrainingClock& clock,
-                         const ProgressCallback& progress);
+/// The walks of `schedule`, whose nodes are those of `starts`; `engine` walks over a graph that holds these and all
+/// others. The clock counts walks. Collective if there are `breaks`; may end early then.
+void train_walks_locally(const partition::Graph& starts, const WalkSchedule& schedule,
+                         const embeddings::WalkEngine& engine, const embeddings::LocalTables& tables,
+                         const TrainingOptions& options, TrainingClock& clock, const ProgressCallback& progress,
+                         TrainingBreaks* breaks);
 
-/// Stars first_star .. first_star + star_count - 1. The clock counts stars.
-void train_stars_locally(const embeddings::StarSampler& stars, std::uint64_t first_star, std::uint64_t star_count,
+/// Stars first .. first + count - 1.
+struct StarSpan {
+  std::uint64_t first = 0;
+  std::uint64_t count = 0;
+};
+
+/// The stars of `stars_left`. The clock counts stars. Collective if there are `breaks`; may end early then.
+void train_stars_locally(const embeddings::StarSampler& stars, StarSpan stars_left,
                          const embeddings::LocalTables& tables, const TrainingOptions& options,
                          const embeddings::SkipGramOptions& skipgram, TrainingClock& clock,
-                         const ProgressCallback& progress);
+                         const ProgressCallback& progress, TrainingBreaks* breaks);
 
-/// Stars first_star .. first_star + star_count - 1 of personalized PageRank. The clock counts stars.
-void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::uint64_t first_star,
-                             std::uint64_t star_count, const embeddings::LocalTables& tables,
-                             const TrainingOptions& options, TrainingClock& clock, const ProgressCallback& progress);
+/// The same for stars of personalized PageRank, in several runs of numbers.
+void train_ppr_pairs_locally(const embeddings::PprStarSampler& stars, std::span<const StarSpan> stars_left,
+                             const embeddings::LocalTables& tables, const TrainingOptions& options,
+                             TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks);
 
 }  // namespace knotwork::worker

@@ -59,6 +59,20 @@ class SharedFigures {
   cluster::Communicator& communicator_;
 };
 
+/// However training ends, the rows that it leaves aren't read any more.
+class RestingKeeper {
+ public:
+  explicit RestingKeeper(SnapshotKeeper* keeper) : keeper_(keeper) {}
+  ~RestingKeeper() {
+    if (keeper_ != nullptr) keeper_->rest();
+  }
+  RestingKeeper(const RestingKeeper&) = delete;
+  RestingKeeper& operator=(const RestingKeeper&) = delete;
+
+ private:
+  SnapshotKeeper* keeper_;
+};
+
 void check(const TrainingOptions& options, const Graph& slice) {
   embeddings::check_options(options.skipgram);
   if (options.model == Model::kPprPairs && options.deterministic) {
@@ -128,7 +142,8 @@ LocalTables Trainer::State::local_tables(const TrainedBlock& block, std::span<co
   return {.inputs = block.input_rows, .outputs = block.output_rows, .negatives = &negatives, .keep = keep};
 }
 
-DistributedJob Trainer::State::job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress) {
+DistributedJob Trainer::State::job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress,
+                                   TrainingBreaks* breaks) {
   return {.communicator = communicator,
           .graph = graph,
           .options = options,
@@ -145,11 +160,13 @@ DistributedJob Trainer::State::job(const TrainedBlock& block, TrainingClock& clo
           .own_negatives = negatives,
           .clock = clock,
           .meter = meter,
-          .progress = progress};
+          .progress = progress,
+          .breaks = breaks,
+          .first_batch = resumed.batches};
 }
 
 DeterministicJob Trainer::State::deterministic_job(const TrainedBlock& block, TrainingClock& clock,
-                                                   const ProgressCallback& progress) {
+                                                   const ProgressCallback& progress, TrainingBreaks* breaks) {
   return {.communicator = communicator,
           .graph = graph,
           .options = options,
@@ -160,7 +177,8 @@ DeterministicJob Trainer::State::deterministic_job(const TrainedBlock& block, Tr
           .output_table = block.outputs,
           .clock = clock,
           .meter = meter,
-          .progress = progress};
+          .progress = progress,
+          .breaks = breaks};
 }
 
 void Trainer::State::count(const DistributedCosts& more) {
@@ -211,58 +229,71 @@ std::uint64_t Trainer::State::work_of_rank() const {
   return std::uint64_t{graph.slice.row_count()} * options.epochs * options.walks_per_node;
 }
 
-void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& progress) {
+void Trainer::State::train_walks(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks) {
   const embeddings::WalkEngine engine(reach(), options.walk);
+  const TrainedBlock& block = blocks.front();
   if (options.deterministic) {
-    count(train_walks_deterministically(deterministic_job(blocks.front(), clock, progress), engine));
+    count(train_walks_deterministically(deterministic_job(block, clock, progress, breaks), engine, resumed.units));
     return;
   }
   const std::vector<float> keep = keep_probabilities();
-  const TrainedBlock& block = blocks.front();
   if (has_all_rows()) {
     communicator.barrier();  // All rows are initialised.
-    train_walks_locally(graph.slice, engine, local_tables(block, keep), options, clock, progress);
+    train_walks_locally(graph.slice, *schedule, engine, local_tables(block, keep), options, clock, progress, breaks);
     return;
   }
-  count(train_walks_across_ranks(job(block, clock, progress), engine, keep));
+  count(train_walks_across_ranks(job(block, clock, progress, breaks), *schedule, engine, keep));
 }
 
-void Trainer::State::train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress) {
+void Trainer::State::train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks) {
   const embeddings::PprStarSampler stars(reach(), {.restart = options.walk.restart,
                                                    .weighted = options.walk.weighted,
                                                    .walks = options.skipgram.window,
                                                    .seed = options.seed});
-  const std::uint64_t first_star = first_ppr_star(communicator.rank());
   communicator.barrier();  // All rows are initialised.
-  train_ppr_pairs_locally(stars, first_star, first_ppr_star(communicator.rank() + 1) - first_star,
-                          local_tables(blocks.front(), {}), options, clock, progress);
+  train_ppr_pairs_locally(stars, ppr_stars, local_tables(blocks.front(), {}), options, clock, progress, breaks);
 }
 
-void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& progress) {
+/// Of a block that was done in part, every rank takes up the same part of its share as is left of the whole; the stars
+/// that it draws have new numbers, since others may have drawn around these nodes before.
+StarSpan Trainer::State::stars_left_of(std::size_t block, std::uint64_t own_stars) const {
+  const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
+  if (!resumed.is_resumed || block != resumed.block) return {first_star, own_stars};
+  const double left = 1 - std::min(1.0, static_cast<double>(resumed.units) / static_cast<double>(stars_of_job()));
+  return {first_star + resumed.star_offset, static_cast<std::uint64_t>(left * static_cast<double>(own_stars))};
+}
+
+void Trainer::State::train_stars(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks) {
   const embeddings::StarSampler stars(graph.slice, options.walk.weighted);
   const std::uint64_t own_stars = stars_of_rank();
-  const std::uint64_t first_star = std::uint64_t{static_cast<std::uint32_t>(communicator.rank())} << 40;
-  for (const TrainedBlock& block : blocks) {
+  for (block_at_hand = resumed.block; block_at_hand < blocks.size() && !stopped; ++block_at_hand) {
+    const TrainedBlock& block = blocks[block_at_hand];
     if (options.deterministic) {
       const std::uint64_t count_of_block = stars_of_job();
-      const auto before = static_cast<std::uint64_t>(&block - blocks.data()) * count_of_block;
-      count(train_stars_deterministically(
-          deterministic_job(block, clock, progress), stars, block.options,
-          {.count = count_of_block, .before = before, .all = count_of_block * blocks.size()}));
-    } else if (has_all_rows()) {
+      const std::uint64_t done = block_at_hand == resumed.block ? resumed.units : 0;
+      count(train_stars_deterministically(deterministic_job(block, clock, progress, breaks), stars, block.options,
+                                          {.count = count_of_block,
+                                           .before = block_at_hand * count_of_block,
+                                           .all = count_of_block * blocks.size(),
+                                           .done = done}));
+      continue;
+    }
+    const StarSpan left = stars_left_of(block_at_hand, own_stars);
+    if (has_all_rows()) {
       communicator.barrier();  // All rows are initialised.
-      train_stars_locally(stars, first_star, own_stars, local_tables(block, {}), options, block.options, clock,
-                          progress);
+      train_stars_locally(stars, left, local_tables(block, {}), options, block.options, clock, progress, breaks);
     } else {
-      count(train_stars_across_ranks(job(block, clock, progress), stars, block.options, first_star, own_stars));
+      count(train_stars_across_ranks(job(block, clock, progress, breaks), stars, block.options, left));
     }
   }
 }
 
 TrainingClock& Trainer::State::start_clock(embeddings::LearningRate learning_rate) {
   const std::uint64_t work = work_of_rank();  // collective: not under a lock that figures() takes
+  const std::uint64_t before = resumed.is_resumed ? work_before() : 0;
   const std::scoped_lock lock(clock_mutex);
   running_clock = std::make_unique<TrainingClock>(work, learning_rate);
+  if (resumed.is_resumed) running_clock->resume(resumed.clock, before);
   trained_seconds.reset();
   return *running_clock;
 }
@@ -302,22 +333,30 @@ std::uint32_t Trainer::dim() const {
   return columns;
 }
 
-TrainingReport Trainer::train(const ProgressCallback& progress) {
+TrainingReport Trainer::train(const ProgressCallback& progress, SnapshotKeeper* keeper) {
   const SkipGramOptions& skipgram = state_->options.skipgram;
+  state_->keeper = keeper;
+  state_->plan_work();
   TrainingClock& clock = state_->start_clock({skipgram.learning_rate, skipgram.min_learning_rate});
   const SharedFigures shared(state_->communicator, *this);
+  const RestingKeeper resting(keeper);
+  const std::unique_ptr<TrainingBreaks> breaks = state_->breaks();
   if (state_->options.model == Model::kWalks) {
-    state_->train_walks(clock, progress);
+    state_->train_walks(clock, progress, breaks.get());
   } else if (state_->options.model == Model::kPprPairs) {
-    state_->train_ppr_pairs(clock, progress);
+    state_->train_ppr_pairs(clock, progress, breaks.get());
   } else {
-    state_->train_stars(clock, progress);
+    state_->train_stars(clock, progress, breaks.get());
   }
   {
     const std::scoped_lock lock(state_->clock_mutex);
     state_->trained_seconds = clock.seconds();
   }
-  return state_->report(clock);
+  const bool is_whole = keeper != nullptr && keeper->finish();
+  TrainingReport report = state_->report(clock);
+  report.stopped = state_->stopped;
+  report.last_snapshot_is_whole = is_whole;
+  return report;
 }
 
 void Trainer::export_rows(embeddings::EmbeddingWriter* writer) {

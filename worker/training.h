@@ -24,6 +24,9 @@
 
 namespace knotwork::worker {
 
+class SnapshotKeeper;
+class SnapshotReader;
+
 enum class Model : std::uint8_t {
   kWalks,  ///< DeepWalk, and node2vec if p or q is not 1
   kLine,
@@ -101,6 +104,8 @@ struct TrainingReport {
   std::uint64_t replicas_evicted = 0;  ///< that had to go for others
   std::uint64_t staleness_max = 0;     ///< batches: age of the oldest replica that any batch used
   bool shares_memory = false;          ///< all ranks touched all rows in place
+  bool stopped = false;                ///< ended early, with a snapshot, because it was asked to
+  bool last_snapshot_is_whole = false;
 };
 
 /// A model whose rows are spread over the ranks of a job: each rank's shard holds the rows of its own nodes.
@@ -113,8 +118,13 @@ class Trainer {
   Trainer(const Trainer&) = delete;
   Trainer& operator=(const Trainer&) = delete;
 
-  /// Collective. Trains all epochs. `progress` may be empty.
-  TrainingReport train(const ProgressCallback& progress);
+  /// Collective, before train(): goes on where the job of the snapshot was, on whatever ranks. Throws
+  /// partition::InputError if the snapshot is of another model; that options agree is for the caller to see to.
+  void restore(SnapshotReader& snapshot);
+
+  /// Collective. Trains all epochs. `progress` may be empty. `keeper`: takes snapshots meanwhile, and may end the
+  /// training before its time.
+  TrainingReport train(const ProgressCallback& progress, SnapshotKeeper* keeper = nullptr);
 
   /// Columns of the published embedding.
   std::uint32_t dim() const;

@@ -34,7 +34,27 @@ float TrainingClock::learning_rate() const {
 }
 
 double TrainingClock::seconds() const {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  return seconds_before_ + std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+}
+
+TrainingClock::Reading TrainingClock::reading() const {
+  return {.words = words_.load(std::memory_order_relaxed),
+          .pairs = pairs_.load(std::memory_order_relaxed),
+          .seconds = seconds(),
+          .curve = loss_curve()};
+}
+
+void TrainingClock::resume(const Reading& before, std::uint64_t work) {
+  work_ = work;
+  words_ = before.words;
+  pairs_ = before.pairs;
+  seconds_before_ = before.seconds;
+  for (std::size_t i = 0; i < kLossBins; ++i) {
+    curve_[i].sum = before.curve[i].sum;
+    curve_[i].pairs = before.curve[i].pairs;
+    shown_loss_sum_ += before.curve[i].sum;
+    shown_loss_pairs_ += before.curve[i].pairs;
+  }
 }
 
 TrainingProgress TrainingClock::totals() const {

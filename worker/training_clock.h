@@ -43,6 +43,17 @@ class TrainingClock {
   };
   std::array<LossBin, kLossBins> loss_curve() const;
 
+  /// What a snapshot keeps of a clock, as it lies in its file.
+  struct Reading {
+    std::uint64_t words = 0;
+    std::uint64_t pairs = 0;
+    double seconds = 0;
+    std::array<LossBin, kLossBins> curve{};
+  };
+  Reading reading() const;
+  /// Goes on from `before`, of which this rank has done `work`. To be called before any work is done.
+  void resume(const Reading& before, std::uint64_t work);
+
  private:
   struct Bin {
     std::atomic<double> sum{0};
@@ -54,6 +65,7 @@ class TrainingClock {
   const std::uint64_t total_work_;
   const embeddings::LearningRate learning_rate_;
   const std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  double seconds_before_ = 0;  // of the job that is resumed
   std::atomic<std::uint64_t> work_{0};
   std::atomic<std::uint64_t> words_{0};
   std::atomic<std::uint64_t> pairs_{0};

@@ -15,9 +15,14 @@
 #include "ps/shard.h"
 #include "worker/deterministic_training.h"
 #include "worker/distributed_training.h"
+#include "worker/local_training.h"
 #include "worker/row_servers.h"
+#include "worker/snapshot_keeper.h"
+#include "worker/snapshot_reader.h"
 #include "worker/training.h"
+#include "worker/training_breaks.h"
 #include "worker/training_clock.h"
+#include "worker/walk_schedule.h"
 
 namespace knotwork::worker {
 
@@ -66,17 +71,51 @@ struct Trainer::State {
   std::unique_ptr<TrainingClock> running_clock;  // The pointer is guarded by clock_mutex.
   std::optional<double> trained_seconds;         // Guarded by clock_mutex; empty while training goes on.
 
+  // What a snapshot said of the job that goes on here; as if nothing had been done otherwise.
+  struct Resumed {
+    bool is_resumed = false;
+    TrainingClock::Reading clock;            // on rank 0 of all ranks before; elsewhere only the seconds
+    std::vector<std::uint32_t> rounds_done;  // walks: by own row
+    std::uint32_t first_round = 0;           // walks: rounds from it on are whole on all ranks
+    std::uint64_t batches = 0;               // several hosts: made so far
+    std::size_t block = 0;                   // the block that was trained
+    std::uint64_t units = 0;                 // deterministic: behind, in that block; stars: of all ranks
+    std::uint64_t star_offset = 0;           // LINE: numbers of stars that no rank has used in that block
+    std::vector<StarSpan> stars_left;        // pairs by PageRank: this rank's
+  };
+  Resumed resumed;
+  std::optional<WalkSchedule> schedule;
+  std::vector<StarSpan> ppr_stars;  // this rank's
+  std::size_t block_at_hand = 0;
+  SnapshotKeeper* keeper = nullptr;
+  bool stopped = false;
+
   void add_blocks();
   void add_block(const std::string& name, const embeddings::SkipGramOptions& skipgram, bool one_table);
   std::pair<ps::TableIndex, embeddings::DenseRows> add_table(const std::string& name,
                                                              const embeddings::SkipGramOptions& skipgram);
   void connect();
-  DistributedJob job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress);
-  DeterministicJob deterministic_job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress);
+  DistributedJob job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress,
+                     TrainingBreaks* breaks);
+  DeterministicJob deterministic_job(const TrainedBlock& block, TrainingClock& clock, const ProgressCallback& progress,
+                                     TrainingBreaks* breaks);
   void count(const DistributedCosts& more);
-  void train_walks(TrainingClock& clock, const ProgressCallback& progress);
-  void train_stars(TrainingClock& clock, const ProgressCallback& progress);
-  void train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress);
+  /// What this rank is going to train: all there is, or what a snapshot left.
+  void plan_work();
+  class Breaks;
+  /// Null without a keeper.
+  std::unique_ptr<TrainingBreaks> breaks();
+  SnapshotContent content_at(const TrainingPosition& position);
+  void restore(SnapshotReader& snapshot);
+  void restore_positions(SnapshotReader& snapshot);
+  std::uint32_t rounds() const { return options.epochs * options.walks_per_node; }
+  /// Of the block at hand, this rank's stars that are left.
+  StarSpan stars_left_of(std::size_t block, std::uint64_t own_stars) const;
+  /// Work of this rank that was done before it began.
+  std::uint64_t work_before();
+  void train_walks(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks);
+  void train_stars(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks);
+  void train_ppr_pairs(TrainingClock& clock, const ProgressCallback& progress, TrainingBreaks* breaks);
   embeddings::LocalTables local_tables(const TrainedBlock& block, std::span<const float> keep);
   void pull_rows(const TrainedBlock& block, std::span<const ps::RowIndex> rows, std::span<float> values);
   std::vector<float> keep_probabilities() const;

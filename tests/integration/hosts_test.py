@@ -98,6 +98,30 @@ class Cut(HostsTest):
         self.assertEqual(["ring.tsv"], self.files())
 
 
+    def test_a_link_that_comes_back_in_time_loses_nothing(self):
+        edges = "".join(f"{i} {(i * 7 + 1) % 600}\n{i} {(i + 1) % 600}\n" for i in range(600))
+        self.write("ring.tsv", edges)
+        seen = []
+
+        def cut():
+            self.hosts.switch("link", "set", "dat2", "down")
+            seen.append(time.monotonic())
+            time.sleep(7)
+            self.hosts.switch("link", "set", "dat2", "up")
+
+        start = time.monotonic()
+        timer = threading.Timer(4, cut)
+        timer.start()
+        self.addCleanup(timer.join)
+        self.addCleanup(timer.cancel)
+        words = ["embed", "ring.tsv", "-o", "out.npy", "--epochs", 20, "--dim", 16, "--threads", 1, "--timeout", 25, "--json",
+                 "embed.json"]
+        self.on_all(*words, timeout=150)
+        self.assertTrue(seen, "the job was over before the link was cut")
+        self.assertGreater(time.monotonic() - start, 4 + 7)
+        self.assertEqual(600 * 10 * 20 * 80, self.figures("embed.json")["words"])
+
+
 class Doctor(HostsTest):
     def doctor(self, *words, code=1):
         """Runs the doctor on all hosts; returns its problems, having checked that it came back in time."""
