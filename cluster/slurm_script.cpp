@@ -1,6 +1,7 @@
 #include "cluster/slurm_script.h"
 
 #include <algorithm>
+#include <span>
 
 #include "cluster/communicator.h"
 
@@ -37,6 +38,37 @@ std::string step_of(const BatchJob& job) {
   return "mpirun -n \"$SLURM_NTASKS\" --bind-to none -x SLURM_CPUS_PER_TASK";
 }
 
+std::string words_of(std::span<const std::string> arguments) {
+  std::string text;
+  for (const std::string& argument : arguments) {
+    check_line("an argument", argument);
+    text += (text.empty() ? "" : " ") + shell_word(argument);
+  }
+  return text;
+}
+
+/// Runs `command` in the background, so that the shell is there for Slurm's warning, and queues the job again.
+std::string resumable(const BatchJob& job, const std::string& command) {
+  check_line("the folder of snapshots", job.snapshot_folder);
+  const std::string code = std::to_string(job.stopped_exit_code);
+  return "resume=()\nfor manifest in " + shell_word(job.snapshot_folder) +
+         "/snapshot-*/manifest.json; do\n  if [ -e \"$manifest\" ]; then resume=(" + words_of(job.resume_arguments) +
+         "); fi\ndone\n" + command +
+         " \"${resume[@]}\" &\nstep=$!\n"
+         "# Slurm warns this script alone. The launcher hands the signal on to the ranks, which write a snapshot and "
+         "end.\n"
+         "trap 'warned=1; kill -USR1 \"$step\" 2> /dev/null' USR1 TERM\n"
+         "warned=1\nwhile [ \"$warned\" = 1 ]; do warned=0; wait \"$step\"; code=$?; done\n"
+         "trap '' USR1 TERM\n"
+         "echo \"knotwork: job $SLURM_JOB_ID ended with exit code $code\"\n"
+         "if [ \"$code\" = " +
+         code +
+         " ]; then\n  echo \"knotwork: stopped with a snapshot, back into the queue\"\n"
+         "  scontrol requeue \"$SLURM_JOB_ID\" || echo \"knotwork: no requeue on this cluster; submit this script "
+         "again\"\n"
+         "fi\nexit \"$code\"\n";
+}
+
 }  // namespace
 
 std::string shell_word(std::string_view text) {
@@ -68,16 +100,18 @@ std::string batch_script(const BatchJob& job) {
   text += directive("time", job.time);
   text += directive("chdir", job.folder);
   text += directive("output", log_name("%x", "%j"));  // standard error goes there, too
+  if (!job.snapshot_folder.empty()) {
+    text += directive("open-mode", "append");
+    text += directive("signal", "B:USR1@" + std::to_string(job.warning_seconds));
+    text += "#SBATCH --requeue\n";
+  }
   text += "\nset -u\n";
   text +=
       "echo \"knotwork: job $SLURM_JOB_ID, $SLURM_NTASKS ranks with $SLURM_CPUS_PER_TASK threads each on "
       "$SLURM_JOB_NODELIST\"\n";
   check_line("program", job.program);
-  std::string command = step_of(job) + " " + job.program;
-  for (const std::string& argument : job.arguments) {
-    check_line("an argument", argument);
-    command += " " + shell_word(argument);
-  }
+  const std::string command = step_of(job) + " " + job.program + " " + words_of(job.arguments);
+  if (!job.snapshot_folder.empty()) return text + resumable(job, command);
   text += command + "\ncode=$?\n";
   text += "echo \"knotwork: job $SLURM_JOB_ID ended with exit code $code\"\nexit \"$code\"\n";
   return text;

@@ -34,6 +34,15 @@ struct BatchJob {
   std::string program = "knotwork";
   /// The program's arguments; quoted here.
   std::vector<std::string> arguments;
+  /// Where the job keeps snapshots; empty: it keeps none. With snapshots the script asks for SIGUSR1 before the time
+  /// limit, hands it on, and puts the job back into the queue when it was stopped with a snapshot; a further start goes
+  /// on from the newest. `resume_arguments` are added to the program's then.
+  std::string snapshot_folder;
+  std::vector<std::string> resume_arguments;
+  /// Seconds before the time limit.
+  std::uint32_t warning_seconds = 300;
+  /// What the program ends with when it was stopped with a snapshot.
+  int stopped_exit_code = 75;
 };
 
 /// Where the job's output goes, relative to the folder: NAME-JOBID.log.

@@ -1,11 +1,15 @@
 // Checks the job as `run` would, writes the script (cluster/slurm_script.h), and hands it to sbatch.
 #include "jobs/submit_command.h"
 
+#include <charconv>
 #include <filesystem>
 #include <regex>
+#include <sstream>
 
+#include "jobs/application.h"
 #include "jobs/child_process.h"
 #include "jobs/console.h"
+#include "jobs/figures.h"
 #include "jobs/output_path.h"
 #include "jobs/prepared_command.h"
 #include "jobs/report.h"
@@ -45,13 +49,51 @@ std::vector<std::string> run_words(const SubmitOptions& options) {
   return words;
 }
 
-/// Finds what `run` would complain about, here and now rather than when the job's turn has come.
-void check_job(const SubmitOptions& options) {
+/// Finds what `run` would complain about, here and now rather than when the job's turn has come. Returns the folder of
+/// the job's snapshots, if it keeps any.
+std::string check_job(const SubmitOptions& options) {
   const std::unique_ptr<PreparedCommand> prepared = prepare_command(run_words(options), Launch{});
   const std::uint64_t ranks = std::uint64_t{options.nodes} * options.tasks_per_node;
   if (ranks > 1 && !prepared->entry->is_distributed)
     throw InputError(options.job + ": '" + prepared->entry->text.name + "' runs on one process, found --nodes " +
                      std::to_string(options.nodes) + " with " + std::to_string(options.tasks_per_node) + " tasks each");
+  const Option* folder = prepared->set.find("snapshot-dir");
+  return folder == nullptr ? std::string() : option_text(option_value(*folder));
+}
+
+/// Seconds of a limit that check() has passed; empty without a limit. sbatch(1): minutes, minutes:seconds,
+/// hours:minutes:seconds, days-hours, days-hours:minutes, days-hours:minutes:seconds.
+std::optional<double> seconds_of(const std::string& limit) {
+  const std::size_t dash = limit.find('-');
+  std::istringstream text(dash == std::string::npos ? limit : limit.substr(dash + 1));
+  std::vector<double> fields;
+  for (std::string field; std::getline(text, field, ':');) {
+    double value = 0;
+    if (std::from_chars(field.data(), field.data() + field.size(), value).ec != std::errc{}) return std::nullopt;
+    fields.push_back(value);
+  }
+  if (fields.empty()) return std::nullopt;
+  double unit = dash == std::string::npos && fields.size() < 3 ? 60 : 3600;
+  double seconds = 0;
+  for (const double field : fields) {
+    seconds += field * unit;
+    unit /= 60;
+  }
+  if (dash != std::string::npos) seconds += 86400 * std::stod(limit.substr(0, dash));
+  return seconds;
+}
+
+/// A warning that comes as soon as the job starts would stop it before it has done anything, again and again.
+std::uint32_t warning_seconds(const SubmitOptions& options) {
+  const std::optional<double> warning = parse_duration(options.warning);
+  constexpr double kMostOfSlurm = 65535;
+  if (!warning || *warning < 1 || *warning > kMostOfSlurm)
+    throw InputError("--warning must be a time from 1s to 18h, found '" + options.warning + "'");
+  const std::optional<double> limit = seconds_of(options.time);
+  if (limit && *limit < 2 * *warning)
+    throw InputError("--time " + options.time + " leaves too little before the --warning of " + options.warning +
+                     "; at least half of the time must be for training");
+  return static_cast<std::uint32_t>(*warning);
 }
 
 std::string script_path(const SubmitOptions& options) {
@@ -93,7 +135,10 @@ void submit(const SubmitOptions& options, const std::string& script, const std::
 
 }  // namespace
 
-cluster::BatchJob batch_job(const SubmitOptions& options, const std::string& folder, const std::string& program) {
+cluster::BatchJob batch_job(const SubmitOptions& options, const std::string& folder, const std::string& program,
+                            const std::string& snapshots) {
+  std::vector<std::string> resume = {"resume=" + snapshots};
+  if (options.set.empty()) resume.insert(resume.begin(), "--set");  // Else it is one more of the words behind it.
   return {.name = fs::path(options.job).stem().string(),
           .nodes = options.nodes,
           .tasks_per_node = options.tasks_per_node,
@@ -106,7 +151,11 @@ cluster::BatchJob batch_job(const SubmitOptions& options, const std::string& fol
           .launcher = options.launcher == "srun" ? cluster::StepLauncher::kSrun : cluster::StepLauncher::kMpirun,
           .pmi = options.pmi,
           .program = options.program.empty() ? cluster::shell_word(program) : options.program,
-          .arguments = run_words(options)};
+          .arguments = run_words(options),
+          .snapshot_folder = snapshots,
+          .resume_arguments = std::move(resume),
+          .warning_seconds = snapshots.empty() ? 0 : warning_seconds(options),
+          .stopped_exit_code = kExitStopped};
 }
 
 void declare(SubmitOptions& options, OptionSet& set) {
@@ -123,6 +172,8 @@ void declare(SubmitOptions& options, OptionSet& set) {
   set.add("partition,p", &options.partition, "partition of the cluster").value_name("NAME");
   set.add("account", &options.account, "account that pays").value_name("NAME");
   set.add("time", &options.time, "limit: 1:00:00 or 2-12:00:00").value_name("TIME");
+  set.add("warning", &options.warning, "of a job with snapshots: how long before the limit it is stopped with one")
+      .value_name("TIME");
   set.add("launcher", &options.launcher, "what starts the ranks inside the job").choices({"mpirun", "srun"});
   set.add("pmi", &options.pmi, "srun --mpi=NAME").value_name("NAME");
   set.add("program", &options.program,
@@ -137,8 +188,8 @@ void declare(SubmitOptions& options, OptionSet& set) {
 }
 
 void run(const SubmitOptions& options, Session& session) {
-  check_job(options);
-  const cluster::BatchJob job = batch_job(options, fs::current_path().string(), this_program());
+  const std::string snapshots = check_job(options);
+  const cluster::BatchJob job = batch_job(options, fs::current_path().string(), this_program(), snapshots);
   const std::string text = cluster::batch_script(job);
   if (options.dry_run) {
     session.console.result(text);

@@ -24,6 +24,8 @@ struct SubmitOptions {
   std::string account;
   /// "1:00:00"; empty: the partition's limit.
   std::string time;
+  /// Of a job with snapshots: how long before the limit Slurm warns it, as parse_duration reads it.
+  std::string warning = "5m";
   /// "mpirun" or "srun".
   std::string launcher = "mpirun";
   /// srun --mpi=
@@ -38,8 +40,10 @@ struct SubmitOptions {
   bool dry_run = false;
 };
 
-/// The batch job that the options ask for: a function of the options, the folder and the program.
-cluster::BatchJob batch_job(const SubmitOptions& options, const std::string& folder, const std::string& program);
+/// The batch job that the options ask for: a function of the options, the folder, the program, and the folder of the
+/// job's snapshots (empty: it keeps none). Throws partition::InputError for times that don't fit.
+cluster::BatchJob batch_job(const SubmitOptions& options, const std::string& folder, const std::string& program,
+                            const std::string& snapshots);
 
 void declare(SubmitOptions& options, OptionSet& set);
 void run(const SubmitOptions& options, Session& session);

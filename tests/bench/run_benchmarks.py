@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn sage. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn sage snapshots. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -24,6 +24,7 @@ import lightgcn_runs
 import ppr_runs
 import rank_runs
 import sage_runs
+import snapshot_runs
 
 SOURCE = Path(__file__).resolve().parents[2]
 BUILD = SOURCE / "build/release"
@@ -424,10 +425,15 @@ def sage(bench):
             + "\n\n" + table(("processes", "peak memory of those that don't read the files", "of the one that does"), sage_runs.memory(bench, DATA)))
 
 
+def snapshots(bench):
+    """What snapshots cost a training, and how long it stands still for them."""
+    return table(("snapshots", "measured", "bar", "reached"), snapshot_runs.measure(bench))
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
          "quality": quality,
          "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn, "lightgcn": lightgcn,
-         "sage": sage}
+         "sage": sage, "snapshots": snapshots}
 
 
 def machine():

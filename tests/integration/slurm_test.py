@@ -87,6 +87,43 @@ class Embedding(SlurmTest):
         self.assertEqual([3, 3, 3, 3], [rank["reached_by"] for rank in self.figures("doctor.json")["ranks"]])
 
 
+class Requeue(SlurmTest):
+    """A job that needs more time than it is given at once."""
+
+    def test_three_allocations_give_what_one_would(self):
+        self.ring()
+        options = {"graph": "ring.tsv", "output": "vectors.npy", "dim": 16, "epochs": 400, "length": 20, "deterministic": True}
+        job = self.job("long.toml", "embed", **options, snapshot_dir="snaps", snapshot_every="1s")
+        number = self.knotwork("submit", job, "--nodes", 2, "--time", "0:30:00", "--warning", "2m").strip()
+        script = (self.folder / "long.sbatch").read_text()
+        self.assertIn("#SBATCH --signal=B:USR1@120\n", script)
+        for allocation in (1, 2):
+            snapshots = set(self.folder.glob("snaps/snapshot-*/manifest.json"))
+            self.cluster.wait_until(lambda: set(self.folder.glob("snaps/snapshot-*/manifest.json")) - snapshots, 40, "a snapshot")
+            # What Slurm itself does two minutes before the limit.
+            self.cluster.ask("scancel", "--signal=USR1", "--batch", number)
+            self.cluster.wait_until(lambda: f"Restarts={allocation} " in self.cluster.ask("scontrol", "show", "job", number),
+                                    40, "the requeue")
+            # A job that was queued again has to wait until its credential has expired: two minutes.
+            self.cluster.ask("scontrol", "update", f"JobId={number}", "StartTime=now")
+        self.cluster.wait_for_job(number, 90)
+        log = self.log(number)
+        self.assertEqual(3, log.count("2 ranks with 1 threads each"), log)
+        self.assertEqual(2, log.count("stopped with a snapshot, back into the queue"), log)
+        self.assertEqual(2, log.count("goes on from snaps/snapshot-"), log)
+        self.assertIn("ended with exit code 0", log)
+        alone = self.job("alone.toml", "embed", **{**options, "output": "alone.npy"})
+        self.knotwork("run", alone)
+        self.assertEqual((self.folder / "alone.npy").read_bytes(), (self.folder / "vectors.npy").read_bytes())
+
+    def test_a_warning_that_comes_at_once_is_refused(self):
+        self.ring()
+        job = self.job("short.toml", "embed", graph="ring.tsv", output="vectors.npy", snapshot_dir="snaps")
+        result = self.run_command([BINARY, "submit", job, "--nodes", "1", "--time", "5"])
+        self.assertEqual(2, result.returncode)
+        self.assertIn(b"--time 5 leaves too little before the --warning of 5m", result.stderr)
+
+
 class Trouble(SlurmTest):
     """Exit codes and messages come through."""
 
