@@ -358,8 +358,9 @@ void run(const EmbedOptions& options, Session& session) {
   if (options.method == "lightgcn") return run_lightgcn(options, session);
   check_servers(options, communicator);
   std::optional<JobSnapshots> snapshots;
-  if (options.snapshots.is_wanted() && is_propagation(options.method)) {
-    session.console.notice(options.method + " keeps no snapshots: it takes so little time that it begins anew");
+  if (options.snapshots.is_wanted() && (is_propagation(options.method) || is_network(options.method))) {
+    session.console.notice(options.method +
+                           " keeps no snapshots in this version: a job that is started again begins anew");
   } else if (options.snapshots.is_wanted()) {
     snapshots.emplace(options.snapshots, agreed_options(options), session);
   }

@@ -104,7 +104,7 @@ void BatchRows::send_sums() {
   }
 }
 
-void BatchRows::apply([[maybe_unused]] unsigned threads) {
+void BatchRows::apply([[maybe_unused]] unsigned threads, FrozenRows* frozen) {
   const std::size_t tasks = (rows_.size() + kRowsPerTask - 1) / kRowsPerTask;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
   for (std::size_t task = 0; task < tasks; ++task) {
@@ -115,6 +115,7 @@ void BatchRows::apply([[maybe_unused]] unsigned threads) {
       if (rows_[slot].fetched != kNoSlot || sums_.count(slot) == 0) continue;
       sums_.scaled(slot, full_, changes.data() + rows.size() * width_);
       rows.push_back(rows_[slot].node);
+      if (frozen != nullptr) frozen->before_change(rows_[slot].node);
     }
     own_.add(rows, std::span(changes).first(rows.size() * width_), has_accumulators_);
   }

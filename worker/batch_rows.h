@@ -14,6 +14,7 @@
 #include "partition/ids.h"
 #include "ps/client.h"
 #include "ps/table.h"
+#include "worker/frozen_rows.h"
 #include "worker/row_courier.h"
 #include "worker/row_sums.h"
 
@@ -48,8 +49,8 @@ class BatchRows {
 
   /// Collective. Brings the sums of all ranks to the rows' owners.
   void send_sums();
-  /// Changes this rank's rows, with `threads` threads.
-  void apply(unsigned threads);
+  /// Changes this rank's rows, with `threads` threads. `frozen`: told before each of them, unless it is null.
+  void apply(unsigned threads, FrozenRows* frozen = nullptr);
 
   const RowTraffic& traffic() const { return traffic_; }
 

@@ -122,8 +122,8 @@ class BatchTraining {
     contexts_.send_sums();
     if (outputs_) outputs_->send_sums();
     const double sent = job_.clock.seconds();
-    contexts_.apply(threads);
-    if (outputs_) outputs_->apply(threads);
+    contexts_.apply(threads, frozen(job_.input_table).get());
+    if (outputs_) outputs_->apply(threads, frozen(job_.output_table).get());
     const double applied = job_.clock.seconds();
     job_.communicator.barrier();
     if (job_.communicator.size() > 1) {
@@ -141,6 +141,11 @@ class BatchTraining {
  private:
   BatchRows& outputs() {
     return outputs_ ? *outputs_ : contexts_;
+  }
+
+  /// What a snapshot that is being written has of the table.
+  std::shared_ptr<FrozenRows> frozen(ps::TableIndex table) const {
+    return job_.breaks == nullptr ? nullptr : job_.breaks->frozen(table);
   }
 
   void find_rows(std::size_t count) {

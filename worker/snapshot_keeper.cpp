@@ -75,12 +75,19 @@ std::vector<StreamedSection> sections_of(const SnapshotContent& content, bool is
          std::copy_n(nodes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
        }});
   for (std::size_t t = 0; t < content.tables.size(); ++t) {
-    const ps::Table& table = *content.tables[t];
+    const ps::Table& table = *content.tables[t].rows;
+    const std::shared_ptr<FrozenRows>& frozen = content.tables[t].frozen;
     const std::string name = "table." + std::to_string(t);
     const std::uint64_t rows = table.range().size();
-    sections.push_back(section_of_rows(name + ".values", table.values(), rows, table.stride(), table.dim()));
-    if (table.state_width() == 0) continue;
-    sections.push_back(section_of_rows(name + ".state", table.state(), rows, table.state_width(), table.state_width()));
+    StreamedSection values = section_of_rows(name + ".values", table.values(), rows, table.stride(), table.dim());
+    StreamedSection state =
+        section_of_rows(name + ".state", table.state(), rows, table.state_width(), table.state_width());
+    if (frozen) {
+      values.read = [frozen](std::uint64_t offset, std::span<std::byte> out) { frozen->read_values(offset, out); };
+      state.read = [frozen](std::uint64_t offset, std::span<std::byte> out) { frozen->read_state(offset, out); };
+    }
+    sections.push_back(std::move(values));
+    if (table.state_width() > 0) sections.push_back(std::move(state));
   }
   for (const SnapshotContent::RowArray& array : content.row_arrays) {
     sections.push_back(section_of_array(
@@ -109,7 +116,7 @@ std::vector<StreamedSection> sections_of(const SnapshotContent& content, bool is
 SnapshotManifest manifest_of(const SnapshotContent& content, const SnapshotOptions& options, std::uint64_t sequence) {
   SnapshotManifest manifest{
       .sequence = sequence, .program = options.program, .made_at = now_text(), .identity = options.identity};
-  for (const auto& table : content.tables) {
+  for (const auto& [table, frozen] : content.tables) {
     manifest.tables.push_back({.name = table->spec().name,
                                .dim = table->spec().dim,
                                .state_width = static_cast<std::uint32_t>(table->state_width())});

@@ -28,6 +28,7 @@
 #include "partition/ids.h"
 #include "partition/section_file.h"
 #include "ps/table.h"
+#include "worker/frozen_rows.h"
 #include "worker/snapshot_folder.h"
 #include "worker/snapshot_manifest.h"
 
@@ -46,9 +47,13 @@ struct SnapshotArray {
 struct SnapshotContent {
   /// Original node of each row of this rank, in the order of the tables' rows. Must outlive the writing.
   std::span<const partition::OriginalNode> nodes;
-  /// Tables whose row i (of this rank's) belongs to nodes[i]. Read while training may go on: a row is copied as it is
-  /// at that moment. Kept alive by the content.
-  std::vector<std::shared_ptr<const ps::Table>> tables;
+  /// Tables whose row i (of this rank's) belongs to nodes[i]. Read while training may go on: each row as it is when it
+  /// is copied, or, with `frozen`, as that says. Tables must outlive the writing.
+  struct Table {
+    const ps::Table* rows = nullptr;
+    std::shared_ptr<FrozenRows> frozen = nullptr;
+  };
+  std::vector<Table> tables;
   /// Facts of each row: `make` gives nodes.size() * width bytes.
   struct RowArray {
     std::string name;

@@ -5,7 +5,10 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <memory>
 
+#include "ps/table.h"
+#include "worker/frozen_rows.h"
 #include "worker/snapshot_keeper.h"
 #include "worker/walk_schedule.h"
 
@@ -37,6 +40,10 @@ class TrainingBreaks {
   /// end.
   virtual void take(const TrainingPosition& position, Clock::time_point resting_since,
                     const std::function<void()>& go_on) = 0;
+
+  /// Rows that a snapshot is still to read as they were when it was taken; null if there are none. Whoever changes rows
+  /// without being asked to stand still tells it before.
+  virtual std::shared_ptr<FrozenRows> frozen(ps::TableIndex /*table*/) const { return nullptr; }
 
   /// Votes and, if need be, takes a snapshot, for a loop that is at rest whenever it asks. Returns whether the loop is
   /// to go on.

@@ -4,13 +4,14 @@
 // Without --deterministic threads go on while rows are copied (Hogwild): the snapshot holds of each row what it was at
 // some moment between the instant at which all ranks stood still, of which positions and figures are, and the end of
 // the writing. Walks trained in between are made again after a resume, and may count twice in rows that were copied
-// late. With --deterministic all rows are copied while training stands still.
+// late. With --deterministic rows that change before they are written are set aside first (worker/frozen_rows.h).
 #include <algorithm>
 #include <cstring>
 #include <memory>
 #include <utility>
 
 #include "partition/errors.h"
+#include "worker/frozen_rows.h"
 #include "worker/rank_arrays.h"
 #include "worker/training_state.h"
 
@@ -48,23 +49,6 @@ struct StarsDone {
   /// Numbers below it, counted from the rank's first, have been used.
   std::uint64_t offset = 0;
 };
-
-/// As it is now, whatever becomes of the table.
-std::shared_ptr<const ps::Table> frozen(const ps::Table& table, [[maybe_unused]] unsigned threads) {
-  auto copy = std::make_shared<ps::Table>(table.spec(), table.range());
-  constexpr std::size_t kRows = 4096;
-  const std::size_t rows = table.range().size();
-#pragma omp parallel for schedule(static) num_threads(threads)
-  for (std::size_t first = 0; first < rows; first += kRows) {
-    const std::size_t count = std::min(kRows, rows - first);
-    std::copy_n(table.values() + first * table.stride(), count * table.stride(),
-                copy->values() + first * table.stride());
-    if (table.state_width() == 0) continue;
-    std::copy_n(table.state() + first * table.state_width(), count * table.state_width(),
-                copy->state() + first * table.state_width());
-  }
-  return copy;
-}
 
 /// Of all ranks together.
 TrainingClock::Reading sum_of(const std::vector<std::vector<std::byte>>& clocks, const std::string& where) {
@@ -117,8 +101,10 @@ class Trainer::State::Breaks final : public TrainingBreaks {
             const std::function<void()>& go_on) override {
     SnapshotContent content = state_.content_at(position);
     const bool must_be_exact = state_.options.deterministic && go_on;
-    if (must_be_exact) {
-      for (auto& table : content.tables) table = frozen(*table, state_.options.threads);
+    frozen_.clear();
+    for (std::size_t i = 0; must_be_exact && i < content.tables.size(); ++i) {
+      content.tables[i].frozen = std::make_shared<FrozenRows>(*content.tables[i].rows);
+      frozen_.emplace_back(content.tables[i].rows, content.tables[i].frozen);
     }
     // The ranks' clocks of ssp and bsp begin anew with the next batch.
     const ps::TableIndex clocks = state_.blocks[state_.block_at_hand].clocks;
@@ -130,8 +116,17 @@ class Trainer::State::Breaks final : public TrainingBreaks {
     state_.keeper->begin(std::move(content));
   }
 
+  std::shared_ptr<FrozenRows> frozen(ps::TableIndex table) const override {
+    for (const auto& [rows, frozen] : frozen_) {
+      if (rows == &state_.shard.table(table)) return frozen.lock();
+    }
+    return nullptr;
+  }
+
  private:
   State& state_;
+  // Of the last snapshot, which keeps them as long as it is being written.
+  std::vector<std::pair<const ps::Table*, std::weak_ptr<FrozenRows>>> frozen_;
 };
 
 std::unique_ptr<TrainingBreaks> Trainer::State::breaks() {
@@ -155,9 +150,7 @@ void Trainer::State::plan_work() {
 
 SnapshotContent Trainer::State::content_at(const TrainingPosition& position) {
   SnapshotContent content{.nodes = graph.slice.arrays().original};
-  const auto add = [&](ps::TableIndex index) {
-    content.tables.emplace_back(std::shared_ptr<const void>(), &shard.table(index));  // The trainer outlives it.
-  };
+  const auto add = [&](ps::TableIndex index) { content.tables.push_back({.rows = &shard.table(index)}); };
   for (const TrainedBlock& block : blocks) {
     add(block.inputs);
     if (block.outputs != block.inputs) add(block.outputs);

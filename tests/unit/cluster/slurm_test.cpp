@@ -122,6 +122,27 @@ TEST(BatchScript, LeavesOutWhatWasNotAskedFor) {
   EXPECT_THAT(text, HasSubstr("#SBATCH --nodes=1\n"));
 }
 
+TEST(BatchScript, AJobWithSnapshotsIsWarnedAndQueuedAgain) {
+  BatchJob job = small_job();
+  job.snapshot_folder = "my snaps";
+  job.resume_arguments = {"resume=my snaps"};
+  job.warning_seconds = 90;
+  const std::string text = batch_script(job);
+  EXPECT_THAT(text, HasSubstr("#SBATCH --open-mode=append\n#SBATCH --signal=B:USR1@90\n#SBATCH --requeue\n"));
+  EXPECT_THAT(text, HasSubstr(R"(
+resume=()
+for manifest in 'my snaps'/snapshot-*/manifest.json; do
+  if [ -e "$manifest" ]; then resume=('resume=my snaps'); fi
+done
+mpirun -n "$SLURM_NTASKS" --bind-to none -x SLURM_CPUS_PER_TASK /opt/knotwork run 'git hub.toml' --set train.epochs=2 "${resume[@]}" &
+step=$!
+)"));
+  EXPECT_THAT(text, HasSubstr(R"(
+if [ "$code" = 75 ]; then
+  echo "knotwork: stopped with a snapshot, back into the queue"
+  scontrol requeue "$SLURM_JOB_ID" )"));
+}
+
 TEST(BatchScript, SrunStartsTheRanksToo) {
   BatchJob job = small_job();
   job.launcher = StepLauncher::kSrun;

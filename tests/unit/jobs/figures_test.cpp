@@ -22,6 +22,18 @@ TEST(Figures, CountsHaveThreeDigits) {
   EXPECT_EQ(human_count(2.5e9), "2.50 G");
 }
 
+TEST(Figures, DurationsAsPeopleGiveThem) {
+  EXPECT_EQ(parse_duration("90"), 90.0);
+  EXPECT_EQ(parse_duration("500ms"), 0.5);
+  EXPECT_EQ(parse_duration("30s"), 30.0);
+  EXPECT_EQ(parse_duration("10m"), 600.0);
+  EXPECT_EQ(parse_duration("1.5h"), 5400.0);
+  EXPECT_EQ(parse_duration("2d"), 172800.0);
+  for (const char* bad : {"", "m", "-1s", "1 s", "10x", "1e400", "nan", "inf", "9e9d"}) {
+    EXPECT_FALSE(parse_duration(bad)) << bad;
+  }
+}
+
 TEST(Figures, BytesAreReadWithOrWithoutAUnit) {
   EXPECT_EQ(parse_bytes("4096"), 4096U);
   EXPECT_EQ(parse_bytes("512M"), 512'000'000U);

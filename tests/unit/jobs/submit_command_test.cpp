@@ -54,6 +54,29 @@ TEST_F(Submit, HandsTheScriptToSbatch) {
   EXPECT_EQ(leftovers(), std::vector<std::string>{});
 }
 
+TEST_F(Submit, AJobWithSnapshotsIsQueuedAgain) {
+  std::ofstream(in("job.toml"), std::ios::app) << "[snapshots]\nsnapshot_dir = \"snaps\"\n";
+  make_sbatch("echo 12\n");
+  const auto submit = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"submit", in("job.toml"), "--nodes", "2"});
+    return knotwork(more);
+  };
+  EXPECT_EQ(submit({"--time", "1:00:00"}).code, kExitDone);
+  EXPECT_THAT(script(), AllOf(HasSubstr("#SBATCH --signal=B:USR1@300\n"), HasSubstr("resume=(--set resume=snaps)")));
+  EXPECT_EQ(submit({"--time", "10:00", "--warning", "1m", "--set", "train.dim=8"}).code, kExitDone);
+  EXPECT_THAT(script(), AllOf(HasSubstr("#SBATCH --signal=B:USR1@60\n"), HasSubstr("resume=(resume=snaps)"),
+                              HasSubstr("--set train.dim=8 \"${resume[@]}\" &")));
+  for (const char* time : {"9", "9:59", "0:09:59", "0-0:9"}) {
+    const Outcome outcome = submit({"--time", time});
+    EXPECT_EQ(outcome.code, kExitUsage) << time;
+    EXPECT_THAT(outcome.errors, HasSubstr("leaves too little before the --warning of 5m"));
+  }
+  for (const char* time : {"10", "10:00", "0:10:00", "0-1", "1-0", "UNLIMITED"}) {
+    EXPECT_EQ(submit({"--time", time}).code, kExitDone) << time;
+  }
+  EXPECT_THAT(submit({"--warning", "soon"}).errors, HasSubstr("--warning must be a time"));
+}
+
 TEST_F(Submit, TheJobsExitCodeComesThrough) {
   make_sbatch("[ \"$2\" = --wait ] || exit 9\necho 12\nexit 3\n");
   const Outcome outcome = knotwork({"submit", in("job.toml"), "--nodes", "2", "--wait"});

@@ -64,7 +64,7 @@ class SnapshotTest : public ::testing::Test {
     return std::make_shared<ps::Table>(spec, ps::RowRange{graph.slice.first_node(), graph.slice.last_node()});
   }
 
-  static SnapshotContent content(const DistributedGraph& graph) {
+  SnapshotContent content(const DistributedGraph& graph) {
     SnapshotContent content{.nodes = graph.slice.arrays().original};
     for (std::uint32_t number = 0; number < 2; ++number) {
       const auto rows = table(graph, number);
@@ -74,7 +74,8 @@ class SnapshotTest : public ::testing::Test {
         if (number == 1)
           rows->state()[node - graph.slice.first_node()] = expected_value(graph.slice.original(node), 1, kDim);
       }
-      content.tables.push_back(rows);
+      content.tables.push_back({.rows = rows.get()});
+      tables_.push_back(rows);
     }
     content.row_arrays.push_back({.name = "squares", .width = sizeof(std::uint32_t), .make = [nodes = content.nodes] {
                                     std::vector<std::uint32_t> squares;
@@ -119,6 +120,7 @@ class SnapshotTest : public ::testing::Test {
 
   std::string folder_;
   std::vector<SnapshotEvent> events_;
+  std::vector<std::shared_ptr<ps::Table>> tables_;  // which outlive the writing
 };
 
 TEST_F(SnapshotTest, RowsAreFoundByNodeOnOtherRanks) {
