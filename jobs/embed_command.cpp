@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <limits>
+#include <memory>
 #include <numbers>
 
 #include "cluster/communicator.h"
@@ -98,6 +99,9 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
   resolve(options.propagation, options.method, options.dim, set);
   static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
   resolve(options.snapshots, set);
+  if (options.snapshots.is_wanted() && options.servers > 0)
+    throw InputError("snapshots need processes that keep the rows of their own nodes in this version, found servers " +
+                     std::to_string(options.servers) + "; leave one of the two out");
   if (!parse_bytes(options.replica_memory))
     throw InputError("replica-memory must be a size like 512M or 4G, found '" + options.replica_memory + "'");
 }
@@ -300,6 +304,31 @@ NetworkRun network_run(const EmbedOptions& options, bool weighted, double second
           .seconds_before = seconds_before};
 }
 
+/// Null without. Collective.
+std::unique_ptr<JobSnapshots> open_snapshots(const EmbedOptions& options, Session& session) {
+  if (!options.snapshots.is_wanted()) return nullptr;
+  if (is_propagation(options.method) || is_network(options.method)) {
+    session.console.notice(options.method +
+                           " keeps no snapshots in this version: a job that is started again begins anew");
+    return nullptr;
+  }
+  return std::make_unique<JobSnapshots>(options.snapshots, agreed_options(options), session);
+}
+
+/// Collective: rank 0 writes.
+void export_vectors(worker::Trainer& trainer, const worker::DistributedGraph& graph, const EmbedOptions& options,
+                    cluster::Communicator& communicator) {
+  std::unique_ptr<embeddings::EmbeddingWriter> writer;
+  if (communicator.is_root()) {
+    writer = embeddings::EmbeddingWriter::create(options.output, graph.names, trainer.dim(),
+                                                 {{"method", options.method},
+                                                  {"seed", std::to_string(options.seed)},
+                                                  {"program", "knotwork " + build_info().version}});
+  }
+  trainer.export_rows(writer.get());
+  if (writer) writer->finish();
+}
+
 // Vectors that know nothing have a loss of (negatives + 1) log 2 a pair.
 bool has_diverged(const worker::TrainingReport& report, std::uint32_t negatives) {
   const double enormous = 100.0 * (negatives + 1.0) * std::numbers::ln2;
@@ -357,13 +386,7 @@ void run(const EmbedOptions& options, Session& session) {
   }
   if (options.method == "lightgcn") return run_lightgcn(options, session);
   check_servers(options, communicator);
-  std::optional<JobSnapshots> snapshots;
-  if (options.snapshots.is_wanted() && (is_propagation(options.method) || is_network(options.method))) {
-    session.console.notice(options.method +
-                           " keeps no snapshots in this version: a job that is started again begins anew");
-  } else if (options.snapshots.is_wanted()) {
-    snapshots.emplace(options.snapshots, agreed_options(options), session);
-  }
+  const std::unique_ptr<JobSnapshots> snapshots = open_snapshots(options, session);
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
       communicator.broadcast(
@@ -417,15 +440,7 @@ void run(const EmbedOptions& options, Session& session) {
     throw InputError("training diverged: the loss is enormous or no number, and nothing was written; try a lower --lr");
   }
   const auto export_start = Clock::now();
-  std::unique_ptr<embeddings::EmbeddingWriter> writer;
-  if (communicator.is_root()) {
-    writer = embeddings::EmbeddingWriter::create(options.output, graph.names, trainer.dim(),
-                                                 {{"method", options.method},
-                                                  {"seed", std::to_string(options.seed)},
-                                                  {"program", "knotwork " + build_info().version}});
-  }
-  trainer.export_rows(writer.get());
-  if (writer) writer->finish();
+  export_vectors(trainer, graph, options, communicator);
   if (snapshots) snapshots->finish(options.output);
   report_training(done, seconds_since(export_start), seconds_since(start), options, session);
 }

@@ -37,7 +37,8 @@ KINDS = ("killed process", "stopped process", "full disk", "truncated snapshot",
 
 
 def ring():
-    return "".join(f"{i} {(i * 7 + 1) % NODES}\n{i} {(i + 1) % NODES}\n" for i in range(NODES))
+    """Nodes know those that are near."""
+    return "".join(f"{i} {(i + step) % NODES}\n" for i in range(NODES) for step in (1, 2, 5))
 
 
 class Run:
