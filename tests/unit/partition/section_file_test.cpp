@@ -2,6 +2,7 @@
 // its parts.
 #include "partition/section_file.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <filesystem>
 #include <fstream>

@@ -7,8 +7,10 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -260,7 +262,11 @@ TEST(SnapshotManifest, SurvivesTextAndBelievesNothing) {
   refuses([](auto& m) { m.tables[0].dim = 0; }, "columns");
   refuses([](auto& m) { m.tables[0].dim = 1U << 30; }, "columns");
   refuses([](auto& m) { m.tables.push_back(m.tables[0]); }, "two tables");
-  refuses([](auto& m) { m.tables.resize(60); }, "more tables");
+  refuses(
+      [](auto& m) {
+        for (int i = 0; i < 60; ++i) m.tables.push_back({.name = "t" + std::to_string(i), .dim = 1});
+      },
+      "more tables");
   refuses([](auto& m) { m.row_arrays["rounds"] = std::uint64_t{1} << 60; }, "bytes a row");
   refuses([](auto& m) { m.identity.node_count = std::uint64_t{1} << 40; }, "too many nodes");
   std::string text = manifest_text(manifest);
