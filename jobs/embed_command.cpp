@@ -307,7 +307,7 @@ NetworkRun network_run(const EmbedOptions& options, bool weighted, double second
 /// Null without. Collective.
 std::unique_ptr<JobSnapshots> open_snapshots(const EmbedOptions& options, Session& session) {
   if (!options.snapshots.is_wanted()) return nullptr;
-  if (is_propagation(options.method) || is_network(options.method)) {
+  if (is_propagation(options.method) || is_network(options.method) || options.method == "lightgcn") {
     session.console.notice(options.method +
                            " keeps no snapshots in this version: a job that is started again begins anew");
     return nullptr;
@@ -384,9 +384,9 @@ void run(const EmbedOptions& options, Session& session) {
     check_output_file(options.output);
     watch_embedding(options.output, session);
   }
+  const std::unique_ptr<JobSnapshots> snapshots = open_snapshots(options, session);
   if (options.method == "lightgcn") return run_lightgcn(options, session);
   check_servers(options, communicator);
-  const std::unique_ptr<JobSnapshots> snapshots = open_snapshots(options, session);
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
       communicator.broadcast(
