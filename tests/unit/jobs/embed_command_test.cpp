@@ -35,7 +35,6 @@ TEST(CommandLine, BadUsageIsOneLine) {
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--deterministic", "--wire", "bf16"}),
               HasSubstr("exact rows, found wire bf16; expected float32"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--replica-memory", "2X"}), HasSubstr("like 512M or 4G"));
-  EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.npy", "--resume", "5"}), HasSubstr("not built yet"));
   EXPECT_THAT(complaint({"embed", "g.tsv", "-o", "x.docx"}), HasSubstr(".npy"));
   EXPECT_THAT(complaint({"embed", "g.tsv"}), HasSubstr("--output"));
 }
