@@ -344,7 +344,7 @@ class OwnDisks(SnapshotTest):
         self.write("rank.sh", '#!/bin/sh\nmkdir -p disk$OMPI_COMM_WORLD_RANK snaps\n'
                    'mount --bind disk$OMPI_COMM_WORLD_RANK snaps || exit 99\nexec "$@"\n')
         (self.folder / "rank.sh").chmod(0o755)
-        options = ["embed", "ring.tsv", "-o", "out.npy", "--dim", 16, "--threads", 1, "--epochs", 200, "--deterministic",
+        options = ["embed", "ring.tsv", "-o", "out.npy", "--dim", 16, "--threads", 1, "--epochs", 40, "--deterministic",
                    "--length", 20, "--snapshot-dir", "snaps", "--snapshot-every", "100ms"]
 
         def start(ranks, *more):
@@ -368,7 +368,7 @@ class OwnDisks(SnapshotTest):
         shutil.move(self.folder / "disk2", self.folder / "disk0")
         shutil.move(self.folder / "disk", self.folder / "disk2")
         self.end_of(start(3, "--resume", "snaps"), 0, 120)
-        self.knotwork("embed", "ring.tsv", "-o", "plain.npy", "--dim", 16, "--epochs", 200, "--deterministic", "--length", 20)
+        self.knotwork("embed", "ring.tsv", "-o", "plain.npy", "--dim", 16, "--epochs", 40, "--deterministic", "--length", 20)
         self.assertEqual(self.hash("plain.npy"), self.hash())
 
 
