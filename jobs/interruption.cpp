@@ -86,11 +86,14 @@ void Interruption::on_warning(std::function<void(int signal)> warned) {
   const std::scoped_lock lock(warning_mutex_);
   warned_ = std::move(warned);
   had_term_ = false;
+  takes_warnings_ |= static_cast<bool>(warned_);
 }
 
 /// Whether the signal was one, and has been passed on.
 bool Interruption::is_warning(int signal) {
   const std::scoped_lock lock(warning_mutex_);
+  // Others may have been warned before, and this process be about to end with them.
+  if (!warned_ && takes_warnings_ && signal == SIGUSR1) return true;
   if (!warned_ || (signal != SIGTERM && signal != SIGUSR1)) return false;
   // Whoever sends another SIGTERM doesn't want to wait any longer. SIGUSR1 may come by several ways.
   if (signal == SIGTERM && std::exchange(had_term_, true)) return false;

@@ -36,8 +36,8 @@ class Interruption {
   void ask(std::function<std::optional<int>(int signal)> answer);
 
   /// From now on SIGUSR1 and the first SIGTERM are warnings: `warned` is called, from another thread, and the process
-  /// goes on; a second SIGTERM ends it. Empty: they end it, as before; when the call returns, the function before is
-  /// not in use any more.
+  /// goes on; a second SIGTERM ends it. Empty: SIGTERM ends it, as before, and SIGUSR1 comes too late for anything;
+  /// when the call returns, the function before is not in use any more.
   void on_warning(std::function<void(int signal)> warned);
 
  private:
@@ -51,6 +51,7 @@ class Interruption {
   std::mutex warning_mutex_;
   std::function<void(int)> warned_;  // Guarded by warning_mutex_.
   bool had_term_ = false;            // the same
+  bool takes_warnings_ = false;      // the same: on_warning was called
   std::atomic<bool> done_ = false;
   std::thread thread_;
 };

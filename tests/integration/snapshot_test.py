@@ -137,7 +137,7 @@ class SameBytes(SnapshotTest):
 class OtherShapes(SnapshotTest):
     """Without it: every walk is made once, whatever the shape of the job, and vectors are as good."""
 
-    options = ["ring.tsv", "-o", "out.npy", "--dim", 16, "--epochs", 40, "--length", 20, "--threads", 1]
+    options = ["ring.tsv", "-o", "out.npy", "--dim", 16, "--epochs", 80, "--length", 20, "--threads", 1]
 
     def stopped(self, ranks, *options):
         job = self.start(ranks, *self.options, "--snapshot-dir", "snaps", "--snapshot-every", "100ms", *options)
@@ -149,7 +149,7 @@ class OtherShapes(SnapshotTest):
 
     def test_every_walk_is_made_once(self):
         # Words of walks without subsampling: nodes x walks x length, whatever happens in between.
-        words = 600 * 10 * 40 * 20
+        words = 600 * 10 * 80 * 20
         for first, ranks, then, after in (("shared", 1, "ipc", 2), ("ipc", 2, "shared", 3), ("ipc", 3, "ipc", 2),
                                           ("shared", 2, "shared", 1)):
             with self.subTest(first=first, ranks=ranks, then=then, after=after):
@@ -159,7 +159,7 @@ class OtherShapes(SnapshotTest):
                 self.assertEqual(words, self.figures("done.json")["words"])
 
     def test_other_methods_go_on(self):
-        for method in (["--method", "line"], ["--pairs", "ppr"], ["--method", "node2vec", "--p", 0.5]):
+        for method in (["--method", "line", "--walks", 80], ["--pairs", "ppr"], ["--method", "node2vec", "--p", 0.5]):
             with self.subTest(method=method):
                 self.remove("snaps")
                 self.stopped(2, *method)
