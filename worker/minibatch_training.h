@@ -33,7 +33,8 @@ namespace knotwork::worker {
 
 enum class MinibatchGoal : std::uint8_t {
   kLabels,  ///< label_loss over the seeds' labels
-  kLinks,   ///< link_loss, of all nodes that have neighbours: a seed and one of its neighbours, against negatives that all pairs of a batch share
+  kLinks,   ///< link_loss, of all nodes that have neighbours: a seed and one of its neighbours, against negatives that
+            ///< all pairs of a batch share
 };
 
 struct MinibatchOptions {
