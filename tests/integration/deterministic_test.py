@@ -39,7 +39,8 @@ class Deterministic(BinaryTest):
                 same = self.embed(ranks, *short, *method, "--parts", parts, "--partition-method", cut)
                 self.assertEqual(one, same, f"{ranks} processes, {parts} parts by {cut}, {method}")
             for ranks, servers in ((2, 1), (3, 2)):
-                same = self.embed(ranks, *short, *method, "--servers", servers)
+                same = self.embed(ranks, *short, *method, "--servers", servers, "--json", "job.json")
+                self.assertEqual(1, self.figures("job.json")["remote_share"], "ranks that train own no rows")
                 self.assertEqual(one, same, f"{ranks} processes, {servers} of them servers, {method}")
             self.assertNotEqual(one, self.embed(1, *short, *method, "--seed", 2))
 

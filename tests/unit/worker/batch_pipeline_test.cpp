@@ -106,6 +106,21 @@ TEST(BatchPipelineTest, a_batch_that_may_not_start_yet_holds_up_those_behind) {
   EXPECT_GT(pipeline.waited_seconds(), 0.01);
 }
 
+TEST(BatchPipelineTest, a_backlog_waits_without_being_underway) {
+  SlowCourier courier;
+  courier.allowed = 0;
+  constexpr BatchNumber kDepth = 2;
+  constexpr BatchNumber kBacklog = 5;
+  BatchPipeline pipeline({.threads = 1, .depth = kDepth, .backlog = kBacklog}, courier,
+                         [](unsigned, const TrainingBatch&, std::size_t, std::size_t) {});
+  // Nothing may start; who makes batches can go on all the same, or would wait here for ever.
+  for (BatchNumber number = 0; number < kDepth + kBacklog; ++number) pipeline.submit(batch_of(number, 3), kNothing);
+  courier.allowed = kNoBatch;
+  pipeline.finish(kNothing);
+  EXPECT_EQ(courier.released, kDepth + kBacklog);
+  EXPECT_LE(courier.underway_most, kDepth);
+}
+
 TEST(BatchPipelineTest, failures_of_the_courier_come_out) {
   SlowCourier courier;
   courier.fails_at = 2;
