@@ -50,6 +50,16 @@ class Job:
                 found[int(ranks[0]) if ranks else None] = int(folder.name)
         return found
 
+    def pid(self, rank, limit=30):
+        """The process id of a rank, as soon as there is one. Whoever means to harm a job asks before it waits for the
+        moment, and lets the job be long enough."""
+        end = time.monotonic() + limit
+        while rank not in (found := self.processes()):
+            if time.monotonic() > end or self.process.poll() is not None:
+                raise AssertionError(f"no rank {rank}: there are {found}, exit code {self.process.poll()}\n{self.said()}")
+            time.sleep(0.02)
+        return found[rank]
+
     def said(self):
         return self.errors.read_text(errors="replace")
 
@@ -118,7 +128,7 @@ class TroubleTest(BinaryTest):
 class LostRanks(TroubleTest):
     def lose(self, rank, how, code, naming, within):
         job = self.training()
-        pid = job.processes()[rank]
+        pid = job.pid(rank)
         since = time.monotonic()
         os.kill(pid, how)
         return self.ends(job, code, [f"rank {rank} (host ", f"pid {pid}", *naming], within, since)
@@ -142,7 +152,7 @@ class LostRanks(TroubleTest):
 
     def test_a_rank_that_goes_on_in_time_is_forgiven(self):
         job = self.training(2)
-        pid = job.processes()[1]
+        pid = job.pid(1)
         os.kill(pid, signal.SIGSTOP)
         time.sleep(DEADLINE / 2)
         os.kill(pid, signal.SIGCONT)
