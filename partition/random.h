@@ -6,6 +6,9 @@
 #include <array>
 #include <cstdint>
 
+// Philox on integers needs none of the 54,000 lines of vector intrinsics that Random123 would include here.
+#define R123_USE_X86INTRIN_H 0
+#define R123_USE_SSE 0
 #include <Random123/philox.h>
 
 namespace knotwork::partition {
