@@ -83,6 +83,14 @@ void LightGcn::begin_epoch() {
   step_ = 0;
 }
 
+void LightGcn::go_on_at(std::uint32_t epochs, std::uint32_t steps) {
+  epoch_ = epochs;
+  steps_done_ = std::uint64_t{epochs} * this->steps() + steps;
+  if (steps == 0) return;
+  begin_epoch();
+  step_ = steps;
+}
+
 StepLoss LightGcn::step() {
   mean_.apply(rows_, final_);
   const StepLoss loss = objective_->step(step_++, final_, gradient_);

@@ -67,6 +67,12 @@ class LightGcn {
   std::span<const float> final_rows();
   /// E, of the same form. Whoever writes it must own the row in the crew's share of rows.
   std::span<float> layer_zero() { return rows_; }
+  /// Adam's moments of E, likewise.
+  std::span<float> first_moments() { return first_moments_; }
+  std::span<float> second_moments() { return second_moments_; }
+  /// E and its moments were put back to where they stood when `epochs` epochs, and `steps` of the next one, were done:
+  /// goes on from there. With steps behind it, that epoch has begun. REQUIRES: steps < this->steps().
+  void go_on_at(std::uint32_t epochs, std::uint32_t steps);
 
   /// Bytes that a training of so many users and items takes at least.
   static std::uint64_t least_memory(std::uint64_t users, std::uint64_t items, std::uint32_t dim);

@@ -24,7 +24,6 @@
 #include "jobs/report.h"
 #include "jobs/training_display.h"
 #include "partition/errors.h"
-#include "partition/graph_checksum.h"
 #include "worker/training.h"
 
 namespace knotwork::jobs {
@@ -99,9 +98,6 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
   resolve(options.propagation, options.method, options.dim, set);
   static_cast<void>(worker::parse_consistency(options.consistency, options.staleness));
   resolve(options.snapshots, set);
-  if (options.snapshots.is_wanted() && options.servers > 0)
-    throw InputError("snapshots need processes that keep the rows of their own nodes in this version, found servers " +
-                     std::to_string(options.servers) + "; leave one of the two out");
   if (!parse_bytes(options.replica_memory))
     throw InputError("replica-memory must be a size like 512M or 4G, found '" + options.replica_memory + "'");
 }
@@ -193,10 +189,35 @@ worker::TrainingReport train(worker::Trainer& trainer, Session& session, worker:
   return trainer.train([&](const worker::TrainingProgress&) { display.show(trainer.job_figures()); }, keeper);
 }
 
+std::string yes_or_no(bool value) {
+  return value ? "yes" : "no";
+}
+
+/// Collective.
+AgreedOptions agreed_by_method(const EmbedOptions& options, cluster::Communicator& communicator) {
+  if (options.method == "lightgcn") return agreed_lightgcn_options(options);
+  AgreedOptions agreed = agreed_network_options(options.network, options.method, communicator);
+  const bool has_links = options.network.learns_links();
+  agreed.insert(agreed.end(), {{"dim", has_links ? std::to_string(options.dim) : "none"},
+                               {"negatives", has_links ? std::to_string(options.negatives) : "none"},
+                               {"contents of features", contents_of(options.propagation.features, communicator)}});
+  return agreed;
+}
+
 /// What a resumed training must have in common with the one before: all that its result hangs on, but for the order in
-/// which threads happen to work.
-AgreedOptions agreed_options(const EmbedOptions& options) {
-  const auto yes_or_no = [](bool value) { return std::string(value ? "yes" : "no"); };
+/// which threads happen to work. Collective.
+AgreedOptions agreed_options(const EmbedOptions& options, cluster::Communicator& communicator) {
+  if (is_network(options.method) || options.method == "lightgcn") {
+    AgreedOptions agreed = {{"method", options.method},
+                            {"epochs", std::to_string(options.epochs)},
+                            {"lr", plain_number(*options.learning_rate)},
+                            {"seed", std::to_string(options.seed)},
+                            {"weighted", options.source.weighted ? yes_or_no(*options.source.weighted) : "auto"},
+                            {"directed", yes_or_no(options.source.directed)}};
+    const AgreedOptions more = agreed_by_method(options, communicator);
+    agreed.insert(agreed.end(), more.begin(), more.end());
+    return agreed;
+  }
   return {{"method", options.method},
           {"dim", std::to_string(options.dim)},
           {"epochs", std::to_string(options.epochs)},
@@ -218,15 +239,6 @@ AgreedOptions agreed_options(const EmbedOptions& options) {
           {"weighted", options.source.weighted ? yes_or_no(*options.source.weighted) : "auto"},
           {"directed", yes_or_no(options.source.directed)},
           {"deterministic", yes_or_no(options.deterministic)}};
-}
-
-/// Collective: what snapshots remember of the graph, which rank 0 has.
-worker::SnapshotIdentity identity_of(const std::optional<partition::Graph>& whole,
-                                     cluster::Communicator& communicator) {
-  std::vector<std::uint64_t> facts(3);
-  if (whole) facts = {whole->summary().node_count, whole->summary().arc_count, partition::graph_checksum(*whole)};
-  communicator.allreduce(facts, cluster::Reduction::kMax);
-  return {.configuration = {}, .node_count = facts[0], .arc_count = facts[1], .graph_checksum = facts[2]};
 }
 
 void report_training(const worker::TrainingReport& done, double export_seconds, double seconds,
@@ -307,12 +319,11 @@ NetworkRun network_run(const EmbedOptions& options, bool weighted, double second
 /// Null without. Collective.
 std::unique_ptr<JobSnapshots> open_snapshots(const EmbedOptions& options, Session& session) {
   if (!options.snapshots.is_wanted()) return nullptr;
-  if (is_propagation(options.method) || is_network(options.method) || options.method == "lightgcn") {
-    session.console.notice(options.method +
-                           " keeps no snapshots in this version: a job that is started again begins anew");
+  if (is_propagation(options.method)) {
+    session.console.notice(options.method + " keeps no snapshots: a job that is started again begins anew");
     return nullptr;
   }
-  return std::make_unique<JobSnapshots>(options.snapshots, agreed_options(options), session);
+  return std::make_unique<JobSnapshots>(options.snapshots, agreed_options(options, *session.communicator), session);
 }
 
 /// Collective: rank 0 writes.
@@ -385,7 +396,7 @@ void run(const EmbedOptions& options, Session& session) {
     watch_embedding(options.output, session);
   }
   const std::unique_ptr<JobSnapshots> snapshots = open_snapshots(options, session);
-  if (options.method == "lightgcn") return run_lightgcn(options, session);
+  if (options.method == "lightgcn") return run_lightgcn(options, snapshots.get(), session);
   check_servers(options, communicator);
   std::optional<OpenedGraph> opened = open_on_root(options, session);
   const bool weighted =
@@ -395,7 +406,7 @@ void run(const EmbedOptions& options, Session& session) {
   const bool trains_network = is_network(options.method);
   const bool samples = trains_network && wants_minibatches(options.network, session);
   if (trains_network && !samples)
-    return run_network(network_run(options, weighted, seconds_since(start)), *opened, session);
+    return run_network(network_run(options, weighted, seconds_since(start)), *opened, snapshots.get(), session);
   std::optional<partition::Graph> whole;
   partition::NodeNames names;
   if (opened) {
@@ -421,8 +432,10 @@ void run(const EmbedOptions& options, Session& session) {
                            graph, session);
   }
   if (samples) {
-    return run_minibatches(network_run(options, weighted, seconds_since(start)),
-                           {.replica_bytes = *parse_bytes(options.replica_memory)}, graph, session);
+    return run_minibatches(
+        network_run(options, weighted, seconds_since(start)),
+        {.replica_bytes = *parse_bytes(options.replica_memory), .snapshots = snapshots.get(), .identity = identity},
+        graph, session);
   }
   cluster::require_memory(communicator, least_memory(options, graph.own_rows.size()));
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));

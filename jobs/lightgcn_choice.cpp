@@ -314,16 +314,37 @@ void resolve_lightgcn(EmbedOptions& options, const OptionSet& set) {
   options.batch = options.batch.value_or(is_bpr ? 2048 : 1024);
 }
 
-void run_lightgcn(const EmbedOptions& options, Session& session) {
+AgreedOptions agreed_lightgcn_options(const EmbedOptions& options) {
+  const LightGcnChoice& choice = options.lightgcn;
+  return {{"dim", std::to_string(options.dim)},
+          {"layers", std::to_string(*options.network.layers)},
+          {"min-lr", plain_number(options.min_learning_rate)},
+          {"batch", std::to_string(*options.batch)},
+          {"loss", choice.loss},
+          {"temperature", plain_number(choice.temperature)},
+          {"popularity", plain_number(choice.popularity)},
+          {"candidates", plain_number(choice.candidates)},
+          {"penalty", plain_number(choice.penalty)},
+          {"validation", plain_number(choice.validation)},
+          {"patience", std::to_string(options.network.patience.value_or(0))},
+          {"evaluate-every", std::to_string(choice.evaluate_every)},
+          {"k", std::to_string(choice.k)}};
+}
+
+void run_lightgcn(const EmbedOptions& options, JobSnapshots* snapshots, Session& session) {
   const auto start = Clock::now();
   cluster::Communicator& communicator = *session.communicator;
   Interactions read;
   if (communicator.is_root()) read = read_interactions(options, session);
   const auto user_count =
       static_cast<OriginalNode>(communicator.allreduce(std::uint64_t{read.user_count}, cluster::Reduction::kMax));
+  const worker::SnapshotIdentity identity =
+      snapshots != nullptr ? identity_of(read.graph, communicator) : worker::SnapshotIdentity{};
   const partition::Graph graph = share_graph(read.graph, read.names, session);
   session.report.set("processes", static_cast<std::uint64_t>(communicator.size()));
   const worker::LightGcnTraining training = training_of(options, graph.summary().weighted, session);
+  worker::LightGcnSaves saves;
+  if (snapshots != nullptr) saves = {.keeper = &snapshots->start(identity), .from = snapshots->snapshot()};
   std::optional<Progress> progress;
   const double work = static_cast<double>(graph.summary().edge_count()) * options.epochs;
   progress.emplace(session.console, "training", "pairs", work);
@@ -335,10 +356,14 @@ void run_lightgcn(const EmbedOptions& options, Session& session) {
           session.console.step("epoch " + std::to_string(last.epoch) + ": loss " + fixed(last.loss, 4) + ", " +
                                scores_text(*last.scores, options.lightgcn.k));
         }
-      });
+      },
+      saves);
   progress.reset();
+  if (snapshots != nullptr) snapshots->end_of_training();
+  if (done.stopped) return snapshots->report_stop(done.last_snapshot_is_whole);
   if (!communicator.is_root()) return;
   write_rows(done, read.names, options);
+  if (snapshots != nullptr) snapshots->finish(options.output);
   report_training(done, read, options, seconds_since(start), session);
 }
 

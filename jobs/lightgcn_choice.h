@@ -7,6 +7,7 @@
 
 #include "jobs/command.h"
 #include "jobs/graph_source.h"
+#include "jobs/snapshot_choice.h"
 
 namespace knotwork::jobs {
 
@@ -35,7 +36,10 @@ void declare(LightGcnChoice& choice, OptionSet& set);
 /// partition::InputError.
 void resolve_lightgcn(EmbedOptions& options, const OptionSet& set);
 
-/// Collective: reads, trains, judges, writes and reports.
-void run_lightgcn(const EmbedOptions& options, Session& session);
+/// What a resumed training must have in common with the one before. REQUIRES: resolved.
+AgreedOptions agreed_lightgcn_options(const EmbedOptions& options);
+
+/// Collective: reads, trains, judges, writes and reports. `snapshots`: null for none.
+void run_lightgcn(const EmbedOptions& options, JobSnapshots* snapshots, Session& session);
 
 }  // namespace knotwork::jobs

@@ -157,11 +157,16 @@ worker::MinibatchOptions minibatch_options(const NetworkRun& run, const Minibatc
   return options;
 }
 
-worker::MinibatchReport train(worker::MinibatchTrainer& trainer, std::uint32_t epochs, Session& session) {
-  if (!session.communicator->is_root()) return trainer.train({});
+worker::MinibatchReport train(worker::MinibatchTrainer& trainer, std::uint32_t epochs, const MinibatchService& service,
+                              Session& session) {
+  JobSnapshots* const snapshots = service.snapshots;
+  worker::SnapshotKeeper* const keeper = snapshots == nullptr ? nullptr : &snapshots->start(service.identity);
+  worker::SnapshotReader* const from = snapshots == nullptr ? nullptr : snapshots->snapshot();
+  if (!session.communicator->is_root()) return trainer.train({}, keeper, from);
   Progress progress(session.console, "training", "epochs", epochs);
   return trainer.train(
-      [&](const worker::MinibatchEpoch& epoch) { progress.update(epoch.epoch + 1, "loss " + fixed(epoch.loss, 4)); });
+      [&](const worker::MinibatchEpoch& epoch) { progress.update(epoch.epoch + 1, "loss " + fixed(epoch.loss, 4)); },
+      keeper, from);
 }
 
 void write_outputs(const NetworkRun& run, const Prepared& prepared, const worker::DistributedGraph& graph,
@@ -319,13 +324,16 @@ void run_minibatches(const NetworkRun& run, const MinibatchService& service, con
   worker::MinibatchTrainer trainer(communicator, graph, *prepared.network, prepared.data, options);
   prepared.data.features = nullptr;
   prepared.features.reset();  // The trainer has its own.
-  const worker::MinibatchReport done = train(trainer, run.epochs, session);
+  const worker::MinibatchReport done = train(trainer, run.epochs, service, session);
+  if (service.snapshots != nullptr) service.snapshots->end_of_training();
+  if (done.stopped) return service.snapshots->report_stop(done.last_snapshot_is_whole);
   report_figures(done, options, session.report);
   Lines lines = training_lines(done, session);
   const std::uint64_t tested =
       communicator.allreduce(std::uint64_t{prepared.data.test.size()}, cluster::Reduction::kSum);
   if (tested > 0) report_test(trainer.score(prepared.data.test), tested, session, lines);
   write_outputs(run, prepared, graph, trainer, session);
+  if (service.snapshots != nullptr) service.snapshots->finish(run.output);
   report_memory(session, lines);
   const double seconds = run.seconds_before + std::chrono::duration<double>(Clock::now() - start).count();
   session.report.set("seconds", seconds);

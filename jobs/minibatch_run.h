@@ -22,6 +22,9 @@ std::vector<std::uint32_t> parse_fan_outs(const std::string& text, std::uint32_t
 struct MinibatchService {
   /// Memory for features of other processes' nodes.
   std::uint64_t replica_bytes = 0;
+  /// Null: no snapshots; else `identity` is the graph's.
+  JobSnapshots* snapshots = nullptr;
+  worker::SnapshotIdentity identity;
 };
 
 /// Collective: trains, writes and reports.

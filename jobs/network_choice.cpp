@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "embeddings/gnn/module_loader.h"
+#include "jobs/figures.h"
 #include "partition/errors.h"
 
 namespace knotwork::jobs {
@@ -197,6 +198,34 @@ gnn::NetworkOptions network_options(const NetworkChoice& choice, const std::stri
                         : choice.aggregator == "gcn" ? gnn::Aggregator::kGcn
                                                      : gnn::Aggregator::kMean,
           .unit_rows = choice.learns_links()};
+}
+
+AgreedOptions agreed_network_options(const NetworkChoice& choice, const std::string& method,
+                                     cluster::Communicator& communicator) {
+  const gnn::NetworkOptions options = network_options(choice, method);
+  AgreedOptions agreed = {{"layers", std::to_string(options.layers)},
+                          {"hidden", std::to_string(options.hidden)},
+                          {"heads", std::to_string(options.heads)},
+                          {"output-heads", std::to_string(options.output_heads)},
+                          {"hops", std::to_string(options.hops)},
+                          {"alpha", plain_number(options.alpha)},
+                          {"dropout", plain_number(options.dropout)},
+                          {"attention-dropout", plain_number(options.attention_dropout)},
+                          {"aggregator", choice.aggregator},
+                          {"weight-decay", plain_number(*choice.weight_decay)},
+                          {"batch", choice.batch ? std::to_string(*choice.batch) : "none"},
+                          {"fanout", choice.fan_outs.empty() ? "none" : choice.fan_outs}};
+  const std::optional<bool>& normalizes = choice.normalize_features;
+  agreed.emplace_back("normalize-features", !normalizes ? "auto" : *normalizes ? "yes" : "no");
+  if (choice.learns_links()) {
+    agreed.insert(agreed.end(), {{"positive-steps", std::to_string(choice.positive_steps)},
+                                 {"shared-negatives", std::to_string(choice.shared_negatives)}});
+  } else {
+    agreed.emplace_back("patience", std::to_string(*choice.patience));
+  }
+  agreed.insert(agreed.end(), {{"contents of labels", contents_of(choice.labels, communicator)},
+                               {"contents of split", contents_of(choice.split, communicator)}});
+  return agreed;
 }
 
 gnn::AdamOptions adam_options(const NetworkChoice& choice, const std::string& method, double learning_rate) {

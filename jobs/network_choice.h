@@ -5,9 +5,11 @@
 #include <optional>
 #include <string>
 
+#include "cluster/communicator.h"
 #include "embeddings/gnn/network.h"
 #include "embeddings/gnn/weights.h"
 #include "jobs/option_set.h"
+#include "jobs/snapshot_choice.h"
 
 namespace knotwork::jobs {
 
@@ -61,6 +63,9 @@ void resolve(NetworkChoice& choice, const std::string& method, std::uint32_t& ep
 
 /// As chosen; inputs, outputs, seed and threads are the caller's to fill in. REQUIRES: resolved.
 embeddings::gnn::NetworkOptions network_options(const NetworkChoice& choice, const std::string& method);
+/// Collective: what a resumed training must have in common with the one before.
+AgreedOptions agreed_network_options(const NetworkChoice& choice, const std::string& method,
+                                     cluster::Communicator& communicator);
 embeddings::gnn::AdamOptions adam_options(const NetworkChoice& choice, const std::string& method, double learning_rate);
 
 }  // namespace knotwork::jobs

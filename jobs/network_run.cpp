@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <memory>
+#include <optional>
 
 #include "cluster/communicator.h"
 #include "embeddings/embedding_file.h"
@@ -73,7 +74,8 @@ Training prepare(const NetworkRun& run, const OpenedGraph& opened, Session& sess
   return training;
 }
 
-worker::FullGraphReport train(const NetworkRun& run, Training& training, Session& session) {
+worker::FullGraphReport train(const NetworkRun& run, Training& training, worker::NetworkSnapshots* snapshots,
+                              Session& session) {
   const worker::FullGraphOptions options{.adam = adam_options(run.choice, run.method, run.learning_rate),
                                          .epochs = run.epochs,
                                          .patience = *run.choice.patience,
@@ -85,11 +87,12 @@ worker::FullGraphReport train(const NetworkRun& run, Training& training, Session
   };
   const gnn::Batch batch = training.batch();
   if (!run.choice.learns_links())
-    return worker::train_labels(*training.network, batch, training.labelling.task, options, training.state, show);
+    return worker::train_labels(*training.network, batch, training.labelling.task, options, training.state, show,
+                                snapshots);
   const worker::LinkTask task{.walk_length = run.choice.positive_steps,
                               .shared_negatives = run.choice.shared_negatives,
                               .negative_weight = static_cast<double>(run.negatives)};
-  return worker::train_links(*training.network, batch, training.graph, task, options, training.state, show);
+  return worker::train_links(*training.network, batch, training.graph, task, options, training.state, show, snapshots);
 }
 
 void write_outputs(const NetworkRun& run, const Training& training, const partition::NodeNames& names) {
@@ -206,7 +209,7 @@ void write_predictions(const std::string& path, const partition::NodeNames& name
   file.publish();
 }
 
-void run_network(const NetworkRun& run, const OpenedGraph& opened, Session& session) {
+void run_network(const NetworkRun& run, const OpenedGraph& opened, JobSnapshots* snapshots, Session& session) {
   const auto start = Clock::now();
   for (const std::string* path : {&run.choice.predictions, &run.choice.model}) {
     if (path->empty()) continue;
@@ -214,8 +217,18 @@ void run_network(const NetworkRun& run, const OpenedGraph& opened, Session& sess
     session.watch(*path + ".partial");
   }
   Training training = prepare(run, opened, session);
-  const worker::FullGraphReport done = train(run, training, session);
+  std::optional<worker::NetworkSnapshots> saves;
+  if (snapshots != nullptr) {
+    worker::SnapshotKeeper& keeper = snapshots->start(identity_of(opened.graph, *session.communicator));
+    const auto nodes = static_cast<partition::GlobalNode>(training.graph.nodes.size());
+    saves.emplace(*session.communicator, &keeper, snapshots->snapshot(),
+                  worker::NetworkSnapshots::Place{.nodes = training.graph.nodes, .bounds = {0, nodes}});
+  }
+  const worker::FullGraphReport done = train(run, training, saves ? &*saves : nullptr, session);
+  if (snapshots != nullptr) snapshots->end_of_training();
+  if (done.stopped) return snapshots->report_stop(done.last_snapshot_is_whole);
   write_outputs(run, training, opened.names);
+  if (snapshots != nullptr) snapshots->finish(run.output);
   const double seconds = run.seconds_before + std::chrono::duration<double>(Clock::now() - start).count();
   report_training(run, training, done, seconds, session);
 }

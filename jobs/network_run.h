@@ -10,6 +10,7 @@
 #include "jobs/command.h"
 #include "jobs/graph_source.h"
 #include "jobs/network_choice.h"
+#include "jobs/snapshot_choice.h"
 
 namespace knotwork::jobs {
 
@@ -32,8 +33,8 @@ struct NetworkRun {
   double seconds_before;
 };
 
-/// Trains, writes and reports. One process.
-void run_network(const NetworkRun& run, const OpenedGraph& opened, Session& session);
+/// Trains, writes and reports. One process. `snapshots`: null for none.
+void run_network(const NetworkRun& run, const OpenedGraph& opened, JobSnapshots* snapshots, Session& session);
 
 /// Writes rows of outputs as probabilities: a header line, then node TAB prediction TAB probability ... `outputs` is
 /// by original node. Throws partition::InputError, SystemError.

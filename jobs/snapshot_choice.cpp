@@ -1,8 +1,11 @@
 #include "jobs/snapshot_choice.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <csignal>
+#include <fstream>
+#include <span>
 
 #include "cluster/communicator.h"
 #include "cluster/slurm_script.h"
@@ -14,6 +17,7 @@
 #include "jobs/report.h"
 #include "partition/checksum.h"
 #include "partition/errors.h"
+#include "partition/graph_checksum.h"
 
 namespace knotwork::jobs {
 
@@ -56,6 +60,33 @@ void resolve(SnapshotChoice& choice, const OptionSet& set) {
   for (const char* name : {"snapshot-every", "keep-snapshots"}) {
     if (set.was_given(name)) throw InputError(std::string(name) + " needs --snapshot-dir");
   }
+}
+
+worker::SnapshotIdentity identity_of(const std::optional<partition::Graph>& whole,
+                                     cluster::Communicator& communicator) {
+  std::vector<std::uint64_t> facts(3);
+  if (whole) facts = {whole->summary().node_count, whole->summary().arc_count, partition::graph_checksum(*whole)};
+  communicator.allreduce(facts, cluster::Reduction::kMax);
+  return {.configuration = {}, .node_count = facts[0], .arc_count = facts[1], .graph_checksum = facts[2]};
+}
+
+std::string contents_of(const std::string& path, cluster::Communicator& communicator) {
+  if (path.empty()) return "none";
+  std::string text = "unreadable";
+  if (communicator.is_root()) {
+    std::ifstream file(path, std::ios::binary);
+    std::vector<char> block(partition::kChecksumBlockBytes);
+    std::uint64_t sum = 0;
+    while (file) {
+      file.read(block.data(), static_cast<std::streamsize>(block.size()));
+      const std::array chain = {
+          sum,
+          partition::plain_checksum(std::as_bytes(std::span(block).first(static_cast<std::size_t>(file.gcount()))))};
+      sum = partition::plain_checksum(std::as_bytes(std::span(chain)));
+    }
+    if (file.eof()) text = partition::checksum_text(sum);
+  }
+  return communicator.broadcast(text, 0);
 }
 
 void check_agreement(const worker::SnapshotReader& snapshot, const AgreedOptions& options) {

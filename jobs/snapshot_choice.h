@@ -10,7 +10,9 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/communicator.h"
 #include "jobs/command.h"
+#include "partition/graph.h"
 #include "worker/snapshot_keeper.h"
 #include "worker/snapshot_reader.h"
 
@@ -35,6 +37,13 @@ void resolve(SnapshotChoice& choice, const OptionSet& set);
 /// Names and values of options, as the command line has them, that a resumed job must have in common with its
 /// snapshots.
 using AgreedOptions = std::vector<std::pair<std::string, std::string>>;
+
+/// Collective: what snapshots remember of a graph, which rank 0 has.
+worker::SnapshotIdentity identity_of(const std::optional<partition::Graph>& whole, cluster::Communicator& communicator);
+
+/// Collective: a checksum of a file's bytes as rank 0 sees it, to tell whether a resumed job reads the same; "none" for
+/// an empty path, "unreadable" for what can't be read.
+std::string contents_of(const std::string& path, cluster::Communicator& communicator);
 
 /// Throws partition::InputError that names an option and both values if they differ.
 void check_agreement(const worker::SnapshotReader& snapshot, const AgreedOptions& options);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
-#include <limits>
+#include <iterator>
+#include <optional>
 #include <string>
+#include <utility>
 
 #include "embeddings/negative_sampler.h"
 #include "partition/errors.h"
@@ -35,24 +37,70 @@ void step(gnn::Network& network, std::span<const float> by_outputs, const gnn::A
   gnn::adam_step(network.parameters(), gradient, adam, state);
 }
 
-/// What makes an epoch's model the one to keep.
-class BestModel {
+/// An epoch as snapshots have it.
+NetworkPoint saved(const EpochFigures& figures) {
+  return {.epoch = figures.epoch,
+          .is_validated = false,
+          .is_best = false,
+          .loss = figures.loss,
+          .seconds = 0,
+          .valid_loss = figures.valid_loss,
+          .valid = {.accuracy = figures.valid_accuracy}};
+}
+
+/// A training's loop over epochs, from the snapshot's on if there is one.
+class Epochs {
  public:
-  /// True if the model of this epoch is the best so far.
-  bool offer(std::uint32_t epoch, double valid_loss, const gnn::NetworkState& state) {
-    if (!(valid_loss < loss_)) return false;
-    loss_ = valid_loss;
-    epoch_ = epoch;
-    weights_ = state.weights;
-    return true;
+  Epochs(const FullGraphOptions& options, gnn::NetworkState& state, NetworkSnapshots* snapshots)
+      : options_(options), state_(state), snapshots_(snapshots) {
+    std::optional<NetworkPosition> before =
+        snapshots == nullptr ? std::nullopt : snapshots->resume(state.weights.size());
+    if (!before) return;
+    state_ = std::move(before->state);
+    best = std::move(before->best);
+    seconds_before_ = before->seconds;
+    for (const NetworkPoint& point : before->curve) {
+      report.curve.push_back({.epoch = point.epoch,
+                              .loss = point.loss,
+                              .valid_loss = point.valid_loss,
+                              .valid_accuracy = point.valid.accuracy});
+    }
   }
-  std::uint32_t epoch() const { return epoch_; }
-  const std::vector<float>& weights() const { return weights_; }
+
+  /// Whether another epoch comes, which is `number()` then. Between two of them a snapshot may be taken.
+  bool next() {
+    const auto done = static_cast<std::uint32_t>(report.curve.size());
+    if (done >= options_.epochs || is_over) return false;
+    if (snapshots_ == nullptr) return true;
+    return snapshots_->look(true, [&] {
+      NetworkPosition position{.epochs_done = done, .seconds = seconds(), .state = state_, .best = best, .curve = {}};
+      std::ranges::transform(report.curve, std::back_inserter(position.curve), saved);
+      return position;
+    });
+  }
+  std::uint32_t number() const { return static_cast<std::uint32_t>(report.curve.size()) + 1; }
+  double seconds() const { return seconds_before_ + seconds_since(start_); }
+
+  /// Waits for the last snapshot. Returns whether training has come to its end.
+  bool finish() {
+    if (snapshots_ != nullptr) {
+      report.stopped = snapshots_->stopped();
+      report.last_snapshot_is_whole = snapshots_->finish();
+    }
+    report.seconds = seconds();
+    return !report.stopped;
+  }
+
+  FullGraphReport report;
+  BestNetwork best;
+  bool is_over = false;
 
  private:
-  double loss_ = std::numeric_limits<double>::infinity();
-  std::uint32_t epoch_ = 0;
-  std::vector<float> weights_;
+  const FullGraphOptions& options_;
+  gnn::NetworkState& state_;
+  NetworkSnapshots* snapshots_;
+  Clock::time_point start_ = Clock::now();
+  double seconds_before_ = 0;
 };
 
 /// A neighbour of `row` drawn evenly; `row` itself if it has none.
@@ -115,72 +163,72 @@ FullGraph full_graph(const partition::Graph& whole, gnn::Normalisation normalisa
 }
 
 FullGraphReport train_labels(gnn::Network& network, const gnn::Batch& batch, const LabelTask& task,
-                             const FullGraphOptions& options, gnn::NetworkState& state, const EpochProgress& progress) {
-  const auto start = Clock::now();
-  FullGraphReport report;
-  BestModel best;
+                             const FullGraphOptions& options, gnn::NetworkState& state, const EpochProgress& progress,
+                             NetworkSnapshots* snapshots) {
+  Epochs epochs(options, state, snapshots);
   std::vector<float> by_outputs;
   std::vector<float> gradient;
   const bool validates = !task.valid.rows.empty();
   std::size_t columns = 0;
-  for (std::uint32_t epoch = 1; epoch <= options.epochs; ++epoch) {
-    EpochFigures figures{.epoch = epoch};
+  while (epochs.next()) {
+    EpochFigures figures{.epoch = epochs.number()};
     const auto number = static_cast<std::uint32_t>(state.steps);
     const gnn::Rows trained = network.forward(state.weights, batch, {.training = true, .step = number});
     columns = trained.outputs.size() / batch.blocks.back()->targets;
     by_outputs.assign(trained.outputs.size(), 0);
     figures.loss = gnn::label_loss(trained.outputs, columns, task.train, task.loss, by_outputs);
-    require_number(figures.loss, epoch);
+    require_number(figures.loss, figures.epoch);
     step(network, by_outputs, options.adam, gradient, state);
     if (validates) {
       const gnn::Rows judged = network.forward(state.weights, batch, {});
       figures.valid_loss = gnn::label_loss(judged.outputs, columns, task.valid, task.loss, {});
       figures.valid_accuracy = gnn::label_scores(judged.outputs, columns, task.valid, task.loss).accuracy;
-      best.offer(epoch, figures.valid_loss, state);
+      epochs.best.offer(figures.epoch, figures.valid_loss, state.weights);
     } else {
-      best.offer(epoch, -static_cast<double>(epoch), state);
+      epochs.best.offer(figures.epoch, -static_cast<double>(figures.epoch), state.weights);
     }
-    report.curve.push_back(figures);
-    if (progress && !progress(figures)) break;
-    if (options.patience > 0 && validates && epoch - best.epoch() >= options.patience) break;
+    epochs.report.curve.push_back(figures);
+    epochs.is_over = (progress && !progress(figures)) ||
+                     (options.patience > 0 && validates && figures.epoch - epochs.best.epoch >= options.patience);
   }
-  if (best.epoch() > 0) state.weights = best.weights();
-  report.best_epoch = best.epoch();
+  if (!epochs.finish()) return std::move(epochs.report);
+  if (epochs.best.epoch > 0) state.weights = epochs.best.weights;
+  FullGraphReport& report = epochs.report;
+  report.best_epoch = epochs.best.epoch;
   const gnn::Rows final_rows = network.forward(state.weights, batch, {});
   columns = final_rows.outputs.size() / batch.blocks.back()->targets;
   report.valid = gnn::label_scores(final_rows.outputs, columns, task.valid, task.loss);
   report.test = gnn::label_scores(final_rows.outputs, columns, task.test, task.loss);
-  report.seconds = seconds_since(start);
-  return report;
+  report.seconds = epochs.seconds();
+  return std::move(report);
 }
 
 FullGraphReport train_links(gnn::Network& network, const gnn::Batch& batch, const FullGraph& graph,
                             const LinkTask& task, const FullGraphOptions& options, gnn::NetworkState& state,
-                            const EpochProgress& progress) {
-  const auto start = Clock::now();
+                            const EpochProgress& progress, NetworkSnapshots* snapshots) {
   std::vector<double> masses(graph.block.targets);
   for (std::uint32_t row = 0; row < graph.block.targets; ++row)
     masses[row] = std::pow(static_cast<double>(graph.block.offsets[row + 1] - graph.block.offsets[row]), 0.75);
   const embeddings::NegativeSampler sampler(masses);
-  FullGraphReport report;
+  Epochs epochs(options, state, snapshots);
   std::vector<float> by_outputs;
   std::vector<float> gradient;
-  for (std::uint32_t epoch = 1; epoch <= options.epochs; ++epoch) {
+  while (epochs.next()) {
     const auto number = static_cast<std::uint32_t>(state.steps);
     const gnn::LinkSample sample = draw_links(graph, task, sampler, options.seed, number);
     const gnn::Rows rows = network.forward(state.weights, batch, {.training = true, .step = number});
     by_outputs.assign(rows.outputs.size(), 0);
     const EpochFigures figures{
-        .epoch = epoch,
+        .epoch = epochs.number(),
         .loss = gnn::link_loss(rows.outputs, rows.outputs.size() / graph.block.targets, sample, by_outputs)};
-    require_number(figures.loss, epoch);
+    require_number(figures.loss, figures.epoch);
     step(network, by_outputs, options.adam, gradient, state);
-    report.curve.push_back(figures);
-    report.best_epoch = epoch;
-    if (progress && !progress(figures)) break;
+    epochs.report.curve.push_back(figures);
+    epochs.report.best_epoch = figures.epoch;
+    epochs.is_over = progress && !progress(figures);
   }
-  report.seconds = seconds_since(start);
-  return report;
+  epochs.finish();
+  return std::move(epochs.report);
 }
 
 }  // namespace knotwork::worker

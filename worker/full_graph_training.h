@@ -5,6 +5,9 @@
 //
 // With labels, the model that is kept is that of the epoch with the lowest loss on the validation nodes; without, links
 // are what is learnt (embeddings/gnn/objective.h), and the last epoch's model is kept.
+//
+// With NetworkSnapshots, snapshots are taken between two epochs; a resumed training gives the same bytes as one that
+// was never stopped.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +20,7 @@
 #include "embeddings/gnn/weights.h"
 #include "partition/graph.h"
 #include "partition/symmetric_view.h"
+#include "worker/network_snapshots.h"
 
 namespace knotwork::worker {
 
@@ -74,20 +78,25 @@ struct FullGraphReport {
   embeddings::gnn::LabelScores valid;
   embeddings::gnn::LabelScores test;
   double seconds = 0;
+  /// Training was stopped with a snapshot, and `state` is not the result. Whether that snapshot is whole.
+  bool stopped = false;
+  bool last_snapshot_is_whole = false;
 };
 
 /// Called after each epoch. False ends training early.
 using EpochProgress = std::function<bool(const EpochFigures&)>;
 
-/// Trains `state` (which may have steps behind it) and leaves the kept model's weights in it. Throws
-/// partition::InputError if the loss is no number.
+/// Trains `state` (which may have steps behind it) and leaves the kept model's weights in it. `snapshots`: may be null.
+/// Throws partition::InputError if the loss is no number.
 FullGraphReport train_labels(embeddings::gnn::Network& network, const embeddings::gnn::Batch& batch,
                              const LabelTask& task, const FullGraphOptions& options,
-                             embeddings::gnn::NetworkState& state, const EpochProgress& progress);
+                             embeddings::gnn::NetworkState& state, const EpochProgress& progress,
+                             NetworkSnapshots* snapshots = nullptr);
 
 /// The same for links of `graph`.
 FullGraphReport train_links(embeddings::gnn::Network& network, const embeddings::gnn::Batch& batch,
                             const FullGraph& graph, const LinkTask& task, const FullGraphOptions& options,
-                            embeddings::gnn::NetworkState& state, const EpochProgress& progress);
+                            embeddings::gnn::NetworkState& state, const EpochProgress& progress,
+                            NetworkSnapshots* snapshots = nullptr);
 
 }  // namespace knotwork::worker

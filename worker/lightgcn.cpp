@@ -3,11 +3,15 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <optional>
 #include <span>
+#include <string>
+#include <utility>
 
 #include "cluster/memory_check.h"
 #include "embeddings/row_table.h"
 #include "partition/errors.h"
+#include "worker/lightgcn_snapshots.h"
 #include "worker/rank_crew.h"
 
 namespace knotwork::worker {
@@ -35,7 +39,7 @@ class LightGcnLoop {
  public:
   LightGcnLoop(cluster::Communicator& communicator, const partition::Graph& graph, OriginalNode user_count,
                const LightGcnTraining& options, const embeddings::RankingLists* judged,
-               const LightGcnProgress& progress)
+               const LightGcnProgress& progress, const LightGcnSaves& saves)
       : communicator_(communicator),
         options_(options),
         judged_(judged),
@@ -43,15 +47,22 @@ class LightGcnLoop {
         judges_(communicator.allreduce(std::uint64_t{judged != nullptr}, cluster::Reduction::kMax) != 0),
         view_(graph, user_count),
         crew_(communicator, options.threads),
-        model_(view_, options.model, crew_) {}
+        model_(view_, options.model, crew_),
+        best_(has_any(saves) && options.keeps_best ? crew_.floats(model_.layer_zero().size()) : std::span<float>()),
+        snapshots_(communicator, saves, view_, options.model.dim, model_, best_, crew_) {}
 
   LightGcnReport run();
 
  private:
-  void train_epoch(std::uint32_t epoch);
+  static bool has_any(const LightGcnSaves& saves) { return saves.keeper != nullptr || saves.from != nullptr; }
+  LightGcnPosition position(std::uint32_t epochs, std::uint32_t steps) const;
+  void go_on_from(LightGcnPosition position);
+  bool train_epoch(std::uint32_t epoch, std::uint32_t first_step);
+  void count_epoch(std::uint32_t epoch);
   RankingScores judge(std::span<const float> rows) const;
   bool judge_epoch(RankingPoint& point);
   void keep(std::span<const float> rows);
+  void copy_out(std::span<const float> rows);
 
   cluster::Communicator& communicator_;
   const LightGcnTraining& options_;
@@ -61,10 +72,15 @@ class LightGcnLoop {
   embeddings::UserItemGraph view_;
   RankCrew crew_;
   embeddings::LightGcn model_;
+  std::span<float> best_;  // The best epoch's rows where snapshots need them by global node; else in report_.
+  LightGcnSnapshots snapshots_;
   Clock::time_point start_ = Clock::now();
+  double seconds_before_ = 0;
   LightGcnReport report_;
   double best_recall_ = -1;
   std::uint32_t without_gain_ = 0;
+  double loss_ = 0;  // Of the epoch at hand.
+  std::uint64_t pairs_ = 0;
 };
 
 RankingScores LightGcnLoop::judge(std::span<const float> rows) const {
@@ -83,6 +99,12 @@ RankingScores LightGcnLoop::judge(std::span<const float> rows) const {
 }
 
 void LightGcnLoop::keep(std::span<const float> rows) {
+  copy_out(rows);
+  if (!best_.empty()) std::ranges::copy(rows, best_.begin());
+}
+
+/// On the root: the result, in the order of original nodes.
+void LightGcnLoop::copy_out(std::span<const float> rows) {
   const std::size_t dim = options_.model.dim;
   const std::size_t nodes = view_.graph().row_count();
   if (report_.rows.empty()) report_.rows = partition::HugeArray<float>(nodes * dim);
@@ -120,29 +142,76 @@ bool LightGcnLoop::judge_epoch(RankingPoint& point) {
   return communicator_.broadcast(goes_on ? "on" : "end", 0) == "on";
 }
 
-void LightGcnLoop::train_epoch(std::uint32_t epoch) {
-  model_.begin_epoch();
-  RankingPoint point{.epoch = epoch};
-  std::uint64_t pairs = 0;
-  double loss = 0;
-  for (std::uint32_t i = 0; i < model_.steps(); ++i) {
+LightGcnPosition LightGcnLoop::position(std::uint32_t epochs, std::uint32_t steps) const {
+  return {.epochs_done = epochs,
+          .steps_done = steps,
+          .loss = loss_,
+          .pairs = pairs_,
+          .pairs_before = report_.pairs,
+          .seconds = seconds_before_ + since(start_),
+          .judge_seconds = report_.judge_seconds,
+          .best_recall = best_recall_,
+          .best_epoch = report_.epoch,
+          .without_gain = without_gain_,
+          .curve = report_.curve};
+}
+
+void LightGcnLoop::go_on_from(LightGcnPosition position) {
+  if (position.epochs_done >= options_.model.epochs) {
+    throw partition::InputError("the snapshot is damaged: it has " + std::to_string(position.epochs_done) + " of " +
+                                std::to_string(options_.model.epochs) + " epochs behind it");
+  }
+  loss_ = position.loss;
+  pairs_ = position.pairs;
+  seconds_before_ = position.seconds;
+  best_recall_ = position.best_recall;
+  without_gain_ = position.without_gain;
+  report_.pairs = position.pairs_before;
+  report_.judge_seconds = position.judge_seconds;
+  report_.epoch = position.best_epoch;
+  report_.curve = std::move(position.curve);
+  if (communicator_.is_root() && !best_.empty() && report_.epoch > 0) copy_out(best_);
+}
+
+/// Steps `first_step` and behind. Returns whether training is to go on.
+bool LightGcnLoop::train_epoch(std::uint32_t epoch, std::uint32_t first_step) {
+  if (first_step == 0) {
+    loss_ = 0;
+    pairs_ = 0;
+  }
+  for (std::uint32_t i = first_step; i < model_.steps(); ++i) {
+    if (!snapshots_.look(true, [&] { return position(epoch - 1, i); })) return false;
+    if (i == 0) model_.begin_epoch();
     const embeddings::StepLoss step = model_.step();
-    loss += step.sum;
-    pairs += step.pairs;
+    loss_ += step.sum;
+    pairs_ += step.pairs;
     if (!progress_ || !communicator_.is_root()) continue;
     const double done = epoch - 1 + (i + 1.0) / model_.steps();
-    point.loss = loss / static_cast<double>(pairs);
-    progress_(done / options_.model.epochs, point);
+    progress_(done / options_.model.epochs,
+              {.epoch = epoch, .loss = loss_ / static_cast<double>(pairs_), .seconds = 0, .scores = {}});
   }
-  point.loss = loss / static_cast<double>(pairs);
-  point.seconds = since(start_);
-  report_.pairs += pairs;
-  report_.curve.push_back(point);
+  return true;
+}
+
+void LightGcnLoop::count_epoch(std::uint32_t epoch) {
+  report_.pairs += pairs_;
+  report_.curve.push_back({.epoch = epoch,
+                           .loss = loss_ / static_cast<double>(pairs_),
+                           .seconds = seconds_before_ + since(start_),
+                           .scores = {}});
 }
 
 LightGcnReport LightGcnLoop::run() {
-  for (std::uint32_t epoch = 1; epoch <= options_.model.epochs; ++epoch) {
-    train_epoch(epoch);
+  std::uint32_t first_epoch = 1;
+  std::uint32_t first_step = 0;
+  if (std::optional<LightGcnPosition> before = snapshots_.resume()) {
+    first_epoch = before->epochs_done + 1;
+    first_step = before->steps_done;
+    go_on_from(std::move(*before));
+  }
+  for (std::uint32_t epoch = first_epoch; epoch <= options_.model.epochs; ++epoch) {
+    if (!train_epoch(epoch, std::exchange(first_step, 0))) break;
+    count_epoch(epoch);
     RankingPoint& point = report_.curve.back();
     // BPR's sums are known to the root only; it judges for all.
     const double loss = communicator_.is_root() ? point.loss : 0;
@@ -151,7 +220,9 @@ LightGcnReport LightGcnLoop::run() {
     }
     if (!judge_epoch(point)) break;
   }
-  report_.seconds = since(start_);
+  report_.seconds = seconds_before_ + since(start_);
+  report_.stopped = snapshots_.stopped();
+  report_.last_snapshot_is_whole = snapshots_.finish();
   return std::move(report_);
 }
 
@@ -159,12 +230,15 @@ LightGcnReport LightGcnLoop::run() {
 
 LightGcnReport train_lightgcn(cluster::Communicator& communicator, const partition::Graph& graph,
                               OriginalNode user_count, const LightGcnTraining& options,
-                              const embeddings::RankingLists* judged, const LightGcnProgress& progress) {
+                              const embeddings::RankingLists* judged, const LightGcnProgress& progress,
+                              const LightGcnSaves& saves) {
   const std::uint64_t nodes = graph.row_count();
-  cluster::require_memory(communicator,
-                          embeddings::LightGcn::least_memory(user_count, nodes - user_count, options.model.dim) /
-                              static_cast<std::uint64_t>(communicator.size()));
-  return LightGcnLoop(communicator, graph, user_count, options, judged, progress).run();
+  std::uint64_t bytes = embeddings::LightGcn::least_memory(user_count, nodes - user_count, options.model.dim);
+  if (saves.keeper != nullptr) {
+    bytes += LightGcnSnapshots::least_memory(nodes, options.model.dim, options.keeps_best);
+  }
+  cluster::require_memory(communicator, bytes / static_cast<std::uint64_t>(communicator.size()));
+  return LightGcnLoop(communicator, graph, user_count, options, judged, progress, saves).run();
 }
 
 }  // namespace knotwork::worker

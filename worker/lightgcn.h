@@ -1,5 +1,8 @@
 // The loop around LightGCN (embeddings/lightgcn.h): epochs, judging on the way, the best epoch kept.
 //
+// With a SnapshotKeeper, snapshots are taken between two steps (worker/lightgcn_snapshots.h). A resumed training gives
+// the same bytes as one that was never stopped, on any number of ranks and threads.
+//
 // Several ranks work on one copy of graph and tables in memory that they share, and get the same bytes as one.
 #pragma once
 
@@ -13,6 +16,8 @@
 #include "embeddings/ranking_lists.h"
 #include "partition/graph.h"
 #include "partition/huge_array.h"
+#include "worker/snapshot_keeper.h"
+#include "worker/snapshot_reader.h"
 
 namespace knotwork::worker {
 
@@ -37,6 +42,12 @@ struct LightGcnTraining {
   std::size_t k = 20;
 };
 
+/// Where snapshots go, and what training goes on from; null: nowhere, from nothing.
+struct LightGcnSaves {
+  SnapshotKeeper* keeper = nullptr;
+  SnapshotReader* from = nullptr;
+};
+
 struct LightGcnReport {
   /// One an epoch.
   std::vector<RankingPoint> curve;
@@ -47,6 +58,9 @@ struct LightGcnReport {
   double judge_seconds = 0;
   /// Root only: F in the order of original nodes, `dim` floats a row.
   partition::HugeArray<float> rows;
+  /// Training was stopped with a snapshot: there are no rows. Whether that snapshot is whole.
+  bool stopped = false;
+  bool last_snapshot_is_whole = false;
 };
 
 /// Share of all epochs that is done, and the last point, with scores if it was just judged. On the root, from the
@@ -58,6 +72,7 @@ using LightGcnProgress = std::function<void(double done, const RankingPoint& las
 /// diverges.
 LightGcnReport train_lightgcn(cluster::Communicator& communicator, const partition::Graph& graph,
                               partition::OriginalNode user_count, const LightGcnTraining& options,
-                              const embeddings::RankingLists* judged, const LightGcnProgress& progress);
+                              const embeddings::RankingLists* judged, const LightGcnProgress& progress,
+                              const LightGcnSaves& saves = {});
 
 }  // namespace knotwork::worker

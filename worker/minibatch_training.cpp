@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <functional>
 #include <future>
-#include <limits>
 #include <string>
 #include <utility>
 
@@ -13,6 +13,7 @@
 #include "partition/random.h"
 #include "ps/shard.h"
 #include "worker/data_tiering.h"
+#include "worker/network_snapshots.h"
 #include "worker/node_census.h"
 #include "worker/node_rows.h"
 #include "worker/prediction_counts.h"
@@ -112,7 +113,7 @@ class MinibatchTrainer::Run {
         network.normalisation());
   }
 
-  MinibatchReport train(const MinibatchProgress& progress);
+  MinibatchReport train(const MinibatchProgress& progress, SnapshotKeeper* keeper, SnapshotReader* from);
   MinibatchScores score(std::span<const GlobalNode> nodes);
   void export_rows(embeddings::EmbeddingWriter* embedding, embeddings::EmbeddingWriter* outputs);
 
@@ -134,7 +135,12 @@ class MinibatchTrainer::Run {
   double loss_of(const SampledBatch& batch, std::span<const float> outputs, std::span<float> by_outputs,
                  std::uint32_t size) const;
   void share_gradient();
-  void train_epoch();
+  std::uint32_t go_on_from(NetworkPosition position, MinibatchReport& report);
+  NetworkPosition position(std::uint32_t batches_done, const MinibatchReport& report) const;
+  bool train_epoch(std::uint32_t first, const std::function<bool(std::uint32_t batches_done)>& look);
+  void validate(MinibatchEpoch& epoch);
+  bool train_epochs(NetworkSnapshots& snapshots, bool validates, const MinibatchProgress& progress,
+                    MinibatchReport& report);
   template <typename Visit>
   void infer(std::span<const GlobalNode> nodes, Visit visit);
   void report_traffic(MinibatchReport& report);
@@ -160,6 +166,9 @@ class MinibatchTrainer::Run {
 
   std::uint32_t epoch_ = 0;
   double loss_sum_ = 0;  // This rank's, of an epoch's batches.
+  BestNetwork best_;
+  std::weak_ptr<FrozenRows> frozen_;  // Learnt rows that a snapshot is still to read, if there are any.
+  NodeRowTraffic trained_;
   std::vector<float> by_weights_;
   std::vector<float> by_outputs_;
   std::vector<float> by_inputs_;
@@ -305,17 +314,18 @@ void MinibatchTrainer::Run::train_batch(SampledBatch& batch, std::uint32_t size)
   if (!learns_ids()) return;
   const std::span<const GlobalNode> nodes = by_inputs_.empty() ? std::span<const GlobalNode>() : batch.nodes;
   gradient_bytes_ += apply_row_gradients(communicator_, graph_.rank_bounds, shard_.table(kInputs), nodes, by_inputs_,
-                                         static_cast<float>(options_.adam.learning_rate))
+                                         static_cast<float>(options_.adam.learning_rate), frozen_.lock().get())
                          .bytes;
   communicator_.barrier();
 }
 
-void MinibatchTrainer::Run::train_epoch() {
+/// Batches `first` and behind. `look` is called between two of them; false ends training, and so does this.
+bool MinibatchTrainer::Run::train_epoch(std::uint32_t first, const std::function<bool(std::uint32_t)>& look) {
   SampledBatch batches[2];
-  loss_sum_ = 0;
-  prepare(0, batches[0]);
+  if (first == 0) loss_sum_ = 0;
+  prepare(first, batches[first % 2]);
   std::future<void> next;
-  for (std::uint32_t number = 0; number < seeds_->count(); ++number) {
+  for (std::uint32_t number = first; number < seeds_->count(); ++number) {
     SampledBatch& batch = batches[number % 2];
     SampledBatch& coming = batches[(number + 1) % 2];
     if (number + 1 < seeds_->count()) {
@@ -328,7 +338,12 @@ void MinibatchTrainer::Run::train_epoch() {
     }
     train_batch(batch, seeds_->size_of(number));
     if (next.valid()) next.get();
+    if (number + 1 < seeds_->count() && !look(number + 1)) {
+      rows_->cancel(coming.rows);
+      return false;
+    }
   }
+  return true;
 }
 
 template <typename Visit>
@@ -367,7 +382,88 @@ MinibatchScores MinibatchTrainer::Run::score(std::span<const GlobalNode> nodes) 
   return {.labels = counts.scores(communicator_), .loss = all > 0 ? loss / all : 0};
 }
 
-MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress) {
+/// Returns the number of the batch to begin with, of epoch_.
+std::uint32_t MinibatchTrainer::Run::go_on_from(NetworkPosition position, MinibatchReport& report) {
+  epoch_ = position.epochs_done;
+  loss_sum_ = position.loss_sum;
+  state_ = std::move(position.state);
+  best_ = std::move(position.best);
+  report.seconds = position.seconds;
+  for (const NetworkPoint& point : position.curve) {
+    MinibatchEpoch epoch{.epoch = point.epoch - 1, .loss = point.loss, .seconds = point.seconds};
+    if (point.is_validated) epoch.validation = {.labels = point.valid, .loss = point.valid_loss};
+    epoch.is_best = point.is_best;
+    report.epochs.push_back(epoch);
+  }
+  if (epoch_ >= options_.epochs || position.batches_done >= seeds_->count()) {
+    throw InputError("the snapshot is damaged: it has " + std::to_string(epoch_) + " epochs and " +
+                     std::to_string(position.batches_done) + " batches behind it, of " +
+                     std::to_string(options_.epochs) + " and " + std::to_string(seeds_->count()));
+  }
+  return position.batches_done;
+}
+
+NetworkPosition MinibatchTrainer::Run::position(std::uint32_t batches_done, const MinibatchReport& report) const {
+  NetworkPosition position{.epochs_done = epoch_,
+                           .batches_done = batches_done,
+                           .loss_sum = batches_done > 0 ? loss_sum_ : 0,
+                           .seconds = report.seconds,
+                           .state = state_,
+                           .best = best_,
+                           .curve = {}};
+  for (const MinibatchEpoch& epoch : report.epochs) {
+    NetworkPoint point{.epoch = epoch.epoch + 1,
+                       .is_validated = epoch.validation.has_value(),
+                       .is_best = epoch.is_best,
+                       .loss = epoch.loss,
+                       .seconds = epoch.seconds,
+                       .valid = {}};
+    if (epoch.validation) {
+      point.valid_loss = epoch.validation->loss;
+      point.valid = epoch.validation->labels;
+    }
+    position.curve.push_back(point);
+  }
+  return position;
+}
+
+void MinibatchTrainer::Run::validate(MinibatchEpoch& epoch) {
+  epoch.validation = score(data_.validation);
+  epoch.is_best = best_.offer(epoch.epoch + 1, epoch.validation->loss, state_.weights);
+}
+
+/// Returns whether training has come to its end; else it was stopped.
+bool MinibatchTrainer::Run::train_epochs(NetworkSnapshots& snapshots, bool validates, const MinibatchProgress& progress,
+                                         MinibatchReport& report) {
+  std::uint32_t first = 0;
+  epoch_ = 0;
+  if (std::optional<NetworkPosition> before = snapshots.resume(state_.weights.size())) {
+    first = go_on_from(std::move(*before), report);
+  }
+  const auto look = [&](std::uint32_t batches_done) {
+    const bool goes_on = snapshots.look(true, [&] { return position(batches_done, report); });
+    frozen_ = snapshots.frozen();
+    return goes_on;
+  };
+  for (; epoch_ < options_.epochs; ++epoch_) {
+    if (first == 0 && !look(0)) return false;
+    const NodeRowTraffic at_start = rows_->traffic();
+    const auto start = Clock::now();
+    if (!train_epoch(std::exchange(first, 0), look)) return false;
+    MinibatchEpoch epoch{.epoch = epoch_, .seconds = communicator_.allreduce(since(start), Reduction::kMax)};
+    epoch.loss = communicator_.allreduce(loss_sum_, Reduction::kSum) / seeds_->seed_count();
+    trained_ += rows_->traffic() - at_start;
+    report.seconds += epoch.seconds;
+    if (validates) validate(epoch);
+    report.epochs.push_back(epoch);
+    if (progress) progress(epoch);
+    if (validates && options_.patience > 0 && epoch_ + 1 - best_.epoch >= options_.patience) break;
+  }
+  return true;
+}
+
+MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress, SnapshotKeeper* keeper,
+                                             SnapshotReader* from) {
   const bool has_labels = options_.goal == MinibatchGoal::kLabels;
   const std::vector<GlobalNode> seeds = has_labels ? data_.train : nodes_with_neighbours(graph_.slice);
   seeds_.emplace(communicator_, graph_.slice, seeds, options_.batch, options_.seed);
@@ -380,43 +476,27 @@ MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress) 
   const bool validates =
       has_labels && communicator_.allreduce(std::uint64_t{data_.validation.size()}, Reduction::kSum) > 0;
   MinibatchReport report;
-  gnn::NetworkState best;
-  double best_loss = std::numeric_limits<double>::infinity();
+  best_ = {};
+  trained_ = {};
   const NodeRowTraffic before = rows_->traffic();
-  NodeRowTraffic trained;
-  for (epoch_ = 0; epoch_ < options_.epochs; ++epoch_) {
-    const NodeRowTraffic at_start = rows_->traffic();
-    const auto start = Clock::now();
-    train_epoch();
-    MinibatchEpoch epoch{.epoch = epoch_, .seconds = communicator_.allreduce(since(start), Reduction::kMax)};
-    epoch.loss = communicator_.allreduce(loss_sum_, Reduction::kSum) / seeds_->seed_count();
-    trained += rows_->traffic() - at_start;
-    report.seconds += epoch.seconds;
-    if (validates) {
-      epoch.validation = score(data_.validation);
-      epoch.is_best = epoch.validation->loss < best_loss;
-      if (epoch.is_best) {
-        best_loss = epoch.validation->loss;
-        best = state_;
-        report.best_epoch = epoch_;
-      }
-    }
-    report.epochs.push_back(epoch);
-    if (progress) progress(epoch);
-    if (validates && options_.patience > 0 && epoch_ - report.best_epoch >= options_.patience) break;
-  }
-  if (validates) {
-    state_ = std::move(best);
-  } else {
+  NetworkSnapshots snapshots(communicator_, keeper, from,
+                             {.nodes = graph_.slice.arrays().original, .bounds = graph_.rank_bounds});
+  if (learns_ids()) snapshots.add_rows(shard_.table(kInputs));
+  report.stopped = !train_epochs(snapshots, validates, progress, report);
+  report.last_snapshot_is_whole = snapshots.finish();
+  if (validates && !report.stopped) {
+    state_.weights = std::move(best_.weights);
+    report.best_epoch = best_.epoch - 1;
+  } else if (!report.epochs.empty()) {
     report.best_epoch = static_cast<std::uint32_t>(report.epochs.size()) - 1;
   }
   report.seeds = std::uint64_t{seeds_->seed_count()} * report.epochs.size();
   report.cache_rows = rows_->cached_rows();
   report.cache_bytes = before.bytes;
-  report.input_rows = trained.rows;
-  report.rows_cached = trained.cached;
-  report.rows_pulled = trained.pulled;
-  report.row_bytes = trained.bytes;
+  report.input_rows = trained_.rows;
+  report.rows_cached = trained_.cached;
+  report.rows_pulled = trained_.pulled;
+  report.row_bytes = trained_.bytes;
   report_traffic(report);
   return report;
 }
@@ -475,8 +555,9 @@ MinibatchTrainer::MinibatchTrainer(cluster::Communicator& communicator, const Di
 
 MinibatchTrainer::~MinibatchTrainer() = default;
 
-MinibatchReport MinibatchTrainer::train(const MinibatchProgress& progress) {
-  return run_->train(progress);
+MinibatchReport MinibatchTrainer::train(const MinibatchProgress& progress, SnapshotKeeper* keeper,
+                                        SnapshotReader* from) {
+  return run_->train(progress, keeper, from);
 }
 
 const gnn::NetworkState& MinibatchTrainer::state() const {

@@ -9,6 +9,9 @@
 // to be asked for neighbours, before training where MPI is. Rows that change (id embeddings) are asked for when the
 // step before is done.
 //
+// Snapshots are taken between two batches (worker/network_snapshots.h). Resumed on as many ranks and parts, a training
+// gives the same bytes as one that was never stopped; on others, it differs by rounding, as it does without.
+//
 // Training on the full graph is the same with one batch of all seeds and a fan-out of kAllNeighbours.
 #pragma once
 
@@ -27,6 +30,7 @@
 #include "embeddings/neighbour_sampler.h"
 #include "worker/graph_distribution.h"
 #include "worker/minibatch_data.h"
+#include "worker/network_snapshots.h"
 #include "worker/row_servers.h"
 
 namespace knotwork::worker {
@@ -83,7 +87,7 @@ struct MinibatchEpoch {
 };
 using MinibatchProgress = std::function<void(const MinibatchEpoch&)>;
 
-/// Of the whole training; sums over ranks.
+/// Of the whole training; sums over ranks. After a resume, traffic is that since then.
 struct MinibatchReport {
   std::vector<MinibatchEpoch> epochs;
   std::uint32_t best_epoch = 0;
@@ -99,6 +103,8 @@ struct MinibatchReport {
   std::uint64_t sample_bytes = 0;    ///< nodes and neighbours that travelled
   std::uint64_t gradient_bytes = 0;  ///< of id embeddings
   std::uint64_t weight_bytes = 0;    ///< of weights: what one rank gives to all-reduces, times ranks
+  bool stopped = false;              ///< with a snapshot, before the end
+  bool last_snapshot_is_whole = false;
 
   /// Of other ranks' rows, those that the cache had; 1 if there were none.
   double hit_rate() const {
@@ -118,8 +124,10 @@ class MinibatchTrainer {
   MinibatchTrainer(const MinibatchTrainer&) = delete;
   MinibatchTrainer& operator=(const MinibatchTrainer&) = delete;
 
-  /// Collective. `progress` is called after each epoch; may be empty.
-  MinibatchReport train(const MinibatchProgress& progress);
+  /// Collective. `progress` is called after each epoch; may be empty. Where snapshots go, and what training goes on
+  /// from: null for nowhere and nothing.
+  MinibatchReport train(const MinibatchProgress& progress, SnapshotKeeper* keeper = nullptr,
+                        SnapshotReader* from = nullptr);
 
   /// The best epoch's; the same on all ranks.
   const embeddings::gnn::NetworkState& state() const;

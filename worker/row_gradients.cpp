@@ -71,10 +71,14 @@ Bytes message_of(std::span<const std::uint32_t> places, std::span<const GlobalNo
 
 GradientTraffic apply_row_gradients(cluster::Communicator& communicator, std::span<const GlobalNode> bounds,
                                     ps::Table& own, std::span<const GlobalNode> nodes, std::span<const float> gradients,
-                                    float learning_rate) {
+                                    float learning_rate, FrozenRows* frozen) {
   const std::size_t dim = own.dim();
+  const auto apply = [&](std::span<const ps::RowIndex> rows, std::span<const float> values) {
+    for (std::size_t i = 0; frozen != nullptr && i < rows.size(); ++i) frozen->before_change(rows[i]);
+    own.apply_gradients(rows, values, learning_rate);
+  };
   if (communicator.size() == 1) {
-    own.apply_gradients(std::vector<ps::RowIndex>(nodes.begin(), nodes.end()), gradients, learning_rate);
+    apply(std::vector<ps::RowIndex>(nodes.begin(), nodes.end()), gradients);
     return {};
   }
   std::vector<std::vector<std::uint32_t>> places(bounds.size() - 1);
@@ -92,7 +96,7 @@ GradientTraffic apply_row_gradients(cluster::Communicator& communicator, std::sp
   }
   Sums sums(dim);
   for (const Bytes& message : communicator.exchange(to_each)) add_message(message, dim, sums);
-  own.apply_gradients(sums.rows(), sums.values(), learning_rate);
+  apply(sums.rows(), sums.values());
   return traffic;
 }
 

@@ -12,6 +12,7 @@
 #include "cluster/communicator.h"
 #include "partition/ids.h"
 #include "ps/table.h"
+#include "worker/frozen_rows.h"
 
 namespace knotwork::worker {
 
@@ -23,9 +24,10 @@ struct GradientTraffic {
 
 /// Collective. `gradients`: a row of own.dim() floats for each of `nodes` (without repetition). Returns when this
 /// rank's rows have changed; a barrier must follow before others may pull them. `bounds`:
-/// DistributedGraph::rank_bounds.
+/// DistributedGraph::rank_bounds. `frozen`: who is told of rows before they change; may be null.
 GradientTraffic apply_row_gradients(cluster::Communicator& communicator, std::span<const partition::GlobalNode> bounds,
                                     ps::Table& own, std::span<const partition::GlobalNode> nodes,
-                                    std::span<const float> gradients, float learning_rate);
+                                    std::span<const float> gradients, float learning_rate,
+                                    FrozenRows* frozen = nullptr);
 
 }  // namespace knotwork::worker

@@ -52,6 +52,14 @@ StreamedSection section_of_rows(std::string name, const float* rows, std::uint64
           }};
 }
 
+StreamedSection section_of_nodes(std::string name, std::span<const partition::OriginalNode> originals) {
+  const auto nodes = std::as_bytes(originals);
+  return {
+      .name = std::move(name), .bytes = nodes.size(), .read = [nodes](std::uint64_t offset, std::span<std::byte> out) {
+        std::copy_n(nodes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
+      }};
+}
+
 /// Made when its first byte is asked for.
 StreamedSection section_of_array(std::string name, const SnapshotArray& array) {
   const auto contents = std::make_shared<std::optional<std::vector<std::byte>>>();
@@ -69,11 +77,8 @@ StreamedSection section_of_array(std::string name, const SnapshotArray& array) {
 
 std::vector<StreamedSection> sections_of(const SnapshotContent& content, bool is_root) {
   std::vector<StreamedSection> sections;
-  const auto nodes = std::as_bytes(content.nodes);
-  sections.push_back(
-      {.name = "nodes", .bytes = nodes.size(), .read = [nodes](std::uint64_t offset, std::span<std::byte> out) {
-         std::copy_n(nodes.begin() + static_cast<std::ptrdiff_t>(offset), out.size(), out.begin());
-       }});
+  sections.push_back(section_of_nodes("nodes", content.nodes));
+  if (content.array_nodes) sections.push_back(section_of_nodes("array_nodes", *content.array_nodes));
   for (std::size_t t = 0; t < content.tables.size(); ++t) {
     const ps::Table& table = *content.tables[t].rows;
     const std::shared_ptr<FrozenRows>& frozen = content.tables[t].frozen;
@@ -90,8 +95,9 @@ std::vector<StreamedSection> sections_of(const SnapshotContent& content, bool is
     if (table.state_width() > 0) sections.push_back(std::move(state));
   }
   for (const SnapshotContent::RowArray& array : content.row_arrays) {
-    sections.push_back(section_of_array(
-        "row." + array.name, {.name = array.name, .bytes = content.nodes.size() * array.width, .make = array.make}));
+    const std::uint64_t entries = content.array_nodes ? content.array_nodes->size() : content.nodes.size();
+    sections.push_back(section_of_array("row." + array.name,
+                                        {.name = array.name, .bytes = entries * array.width, .make = array.make}));
   }
   for (const SnapshotArray& array : content.rank_arrays)
     sections.push_back(section_of_array("rank." + array.name, array));
@@ -177,7 +183,8 @@ void SnapshotKeeper::begin(SnapshotContent content) {
   if (pending_) settle();
   due_ = Clock::now() + options_.every;
   pending_ = manifest_of(content, options_, next_sequence_++);
-  pending_rows_ = content.nodes.size();
+  pending_file_ = {.facts = {}, .rows = content.nodes.size(), .array_rows = std::nullopt};
+  if (content.array_nodes) pending_file_.array_rows = content.array_nodes->size();
   pending_pause_ = content.pause_seconds;
   writing_.store(true, std::memory_order_release);
   thread_ = std::jthread([this, content = std::move(content)] { write(content); });
@@ -204,8 +211,9 @@ void SnapshotKeeper::write(const SnapshotContent& content) {
 /// What all ranks say of their files; the manifest gets them.
 SnapshotEvent SnapshotKeeper::gather_outcome(SnapshotManifest& manifest) {
   std::ostringstream own;
-  own << outcome_.facts.bytes << ' ' << outcome_.facts.header_checksum << ' ' << pending_rows_ << ' '
-      << outcome_.seconds << ' ' << pending_pause_ << ' ' << outcome_.failure;
+  own << outcome_.facts.bytes << ' ' << outcome_.facts.header_checksum << ' ' << pending_file_.rows << ' '
+      << pending_file_.array_rows.value_or(0) << ' ' << outcome_.seconds << ' ' << pending_pause_ << ' '
+      << outcome_.failure;
   SnapshotEvent event{.sequence = manifest.sequence, .folder = folder_.place(manifest.sequence), .failure = {}};
   manifest.files.clear();
   for (const std::string& text : communicator_.all_gather(own.str())) {
@@ -213,7 +221,9 @@ SnapshotEvent SnapshotKeeper::gather_outcome(SnapshotManifest& manifest) {
     SnapshotManifest::RankFile file;
     double seconds = 0;
     double pause = 0;
-    words >> file.facts.bytes >> file.facts.header_checksum >> file.rows >> seconds >> pause;
+    std::uint64_t array_rows = 0;
+    words >> file.facts.bytes >> file.facts.header_checksum >> file.rows >> array_rows >> seconds >> pause;
+    if (pending_file_.array_rows) file.array_rows = array_rows;
     std::string failure;
     words.get();
     std::getline(words, failure);

@@ -54,13 +54,16 @@ struct SnapshotContent {
     std::shared_ptr<FrozenRows> frozen = nullptr;
   };
   std::vector<Table> tables;
-  /// Facts of each row: `make` gives nodes.size() * width bytes.
+  /// Facts of each node: `make` gives `width` bytes for each of `nodes`, or of `array_nodes`.
   struct RowArray {
     std::string name;
     std::uint32_t width = 0;
     std::function<std::vector<std::byte>()> make;
   };
   std::vector<RowArray> row_arrays;
+  /// Original node of each entry of the row arrays, where those are not `nodes`: with --servers one rank keeps a node's
+  /// rows, another one walks from it. On all ranks or on none; must outlive the writing.
+  std::optional<std::span<const partition::OriginalNode>> array_nodes;
   /// What each rank has of its own.
   std::vector<SnapshotArray> rank_arrays;
   /// What the job has once, such as the weights of layers: taken from rank 0, ignored elsewhere.
@@ -153,7 +156,7 @@ class SnapshotKeeper {
 
   // The snapshot that is being written, if any.
   std::optional<SnapshotManifest> pending_;
-  std::uint64_t pending_rows_ = 0;
+  SnapshotManifest::RankFile pending_file_;  // its counts
   double pending_pause_ = 0;
   std::atomic<bool> writing_{false};
   Outcome outcome_;  // Valid when writing_ is false again.

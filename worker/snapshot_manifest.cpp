@@ -91,7 +91,9 @@ SnapshotManifest manifest_from(const Json& json) {
   for (const Json& file : json.at("files")) {
     manifest.files.push_back(
         {.facts = {.bytes = count_at(file, "bytes"), .header_checksum = parse_hexadecimal(file.at("header_checksum"))},
-         .rows = count_at(file, "rows")});
+         .rows = count_at(file, "rows"),
+         .array_rows = file.contains("array_rows") ? std::optional(count_at(file, "array_rows"))
+                                                   : std::optional<std::uint64_t>()});
   }
   return manifest;
 }
@@ -111,12 +113,21 @@ std::string contradiction(const SnapshotManifest& manifest) {
   for (const auto& [name, bytes] : manifest.row_arrays) {
     if (bytes == 0 || bytes > 4096) return name + " has " + std::to_string(bytes) + " bytes a row";
   }
+  const bool has_array_rows = manifest.files.front().array_rows.has_value();
   std::uint64_t rows = 0;
+  std::uint64_t array_rows = 0;
   for (const SnapshotManifest::RankFile& file : manifest.files) {
+    if (file.array_rows.has_value() != has_array_rows) return "some files have rows of arrays, some don't";
     if (file.rows > manifest.identity.node_count - rows) return "more rows than nodes";
+    if (file.array_rows.value_or(0) > manifest.identity.node_count - array_rows)
+      return "more rows of arrays than nodes";
     rows += file.rows;
+    array_rows += file.array_rows.value_or(0);
   }
   if (rows != manifest.identity.node_count) return "rows do not add up to the node count";
+  if (has_array_rows && array_rows != manifest.identity.node_count) {
+    return "rows of arrays do not add up to the node count";
+  }
   return {};
 }
 
@@ -165,6 +176,7 @@ std::string manifest_text(const SnapshotManifest& manifest) {
     json["files"].push_back({{"bytes", file.facts.bytes},
                              {"header_checksum", partition::checksum_text(file.facts.header_checksum)},
                              {"rows", file.rows}});
+    if (file.array_rows) json["files"].back()["array_rows"] = *file.array_rows;
   }
   json["checksum"] = checksum_of(json);
   return json.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -60,6 +61,8 @@ struct SnapshotManifest {
   struct RankFile {
     partition::SectionFileFacts facts;
     std::uint64_t rows = 0;
+    /// Entries of row arrays, where they are of other nodes than the tables' rows: in all files or in none.
+    std::optional<std::uint64_t> array_rows = {};
   };
   std::vector<RankFile> files;
 };

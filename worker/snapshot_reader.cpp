@@ -102,7 +102,9 @@ std::string SnapshotReader::open_files() {
       SectionFile sections(path, kSnapshotMagic, manifest_.files[file].facts);
       sections.verify_checksums();
       const auto nodes = sections.array<OriginalNode>("nodes", manifest_.files[file].rows);
-      files_.push_back({.rank = file, .sections = std::move(sections), .nodes = nodes});
+      const std::optional<std::uint64_t> array_rows = manifest_.files[file].array_rows;
+      const auto array_nodes = array_rows ? sections.array<OriginalNode>("array_nodes", *array_rows) : nodes;
+      files_.push_back({.rank = file, .sections = std::move(sections), .nodes = nodes, .array_nodes = array_nodes});
       check_sections(files_.back());
     } catch (const std::exception& error) {
       return error.what();
@@ -114,10 +116,12 @@ std::string SnapshotReader::open_files() {
 /// Every section that will be read is there and has the size that the manifest's counts ask for.
 void SnapshotReader::check_sections(const File& file) const {
   const std::uint64_t rows = file.nodes.size();
-  for (const OriginalNode node : file.nodes) {
-    if (node < manifest_.identity.node_count) continue;
-    throw InputError(file.sections.path() + ": has a row for node " + std::to_string(node) + " of " +
-                     std::to_string(manifest_.identity.node_count));
+  for (const auto& nodes : {file.nodes, file.array_nodes}) {
+    for (const OriginalNode node : nodes) {
+      if (node < manifest_.identity.node_count) continue;
+      throw InputError(file.sections.path() + ": has a row for node " + std::to_string(node) + " of " +
+                       std::to_string(manifest_.identity.node_count));
+    }
   }
   for (std::size_t t = 0; t < manifest_.tables.size(); ++t) {
     const SnapshotManifest::Table& table = manifest_.tables[t];
@@ -126,7 +130,7 @@ void SnapshotReader::check_sections(const File& file) const {
     static_cast<void>(file.sections.array<float>(table_section(t, "state"), rows * table.state_width));
   }
   for (const auto& [name, width] : manifest_.row_arrays) {
-    static_cast<void>(file.sections.array<std::byte>("row." + name, rows * width));
+    static_cast<void>(file.sections.array<std::byte>("row." + name, file.array_nodes.size() * width));
   }
   for (const std::string& name : manifest_.rank_arrays) static_cast<void>(file.sections.section_bytes("rank." + name));
   if (file.rank != 0 || manifest_.job_arrays.empty()) return;
@@ -141,6 +145,7 @@ void SnapshotReader::check_sections(const File& file) const {
 
 void SnapshotReader::spread_over(std::span<const OriginalNode> own_nodes, std::span<const GlobalNode> bounds) {
   bounds_.assign(bounds.begin(), bounds.end());
+  array_bounds_ = bounds_;
   const std::vector<OriginalNode> original = concatenate(communicator_, own_nodes);
   if (original.size() != manifest_.identity.node_count) {
     throw InputError(place() + " is of a graph of " + std::to_string(manifest_.identity.node_count) +
@@ -152,30 +157,37 @@ void SnapshotReader::spread_over(std::span<const OriginalNode> own_nodes, std::s
   }
 }
 
+void SnapshotReader::spread_arrays_over(std::span<const GlobalNode> bounds) {
+  array_bounds_.assign(bounds.begin(), bounds.end());
+}
+
 /// Collective: every row of a section goes to the rank that holds its node now, which gives it to `sink`.
-void SnapshotReader::send_rows(const std::string& section, std::size_t row_bytes, const RowSink& sink) {
+void SnapshotReader::send_rows(Kind kind, const std::string& section, std::size_t row_bytes, const RowSink& sink) {
   const auto own = static_cast<std::size_t>(communicator_.rank());
+  const std::vector<GlobalNode>& bounds = kind == Kind::kTable ? bounds_ : array_bounds_;
+  const auto nodes_of = [kind](const File& of) { return kind == Kind::kTable ? of.nodes : of.array_nodes; };
   const std::uint64_t rows_per_exchange =
       std::max<std::uint64_t>(1, kBytesPerExchange / (row_bytes + sizeof(GlobalNode)));
   std::uint64_t exchanges = 0;
-  for (const File& file : files_) exchanges += (file.nodes.size() + rows_per_exchange - 1) / rows_per_exchange;
+  for (const File& one : files_) exchanges += (nodes_of(one).size() + rows_per_exchange - 1) / rows_per_exchange;
   exchanges = communicator_.allreduce(exchanges, cluster::Reduction::kMax);
-  std::vector<bool> has(bounds_[own + 1] - bounds_[own]);
+  std::vector<bool> has(bounds[own + 1] - bounds[own]);
   std::uint64_t received = 0;
   std::size_t file = 0;
   std::uint64_t next = 0;
   for (std::uint64_t exchange = 0; exchange < exchanges; ++exchange) {
     std::vector<cluster::Bytes> outgoing(static_cast<std::size_t>(communicator_.size()));
-    while (file < files_.size() && next == files_[file].nodes.size()) {
+    while (file < files_.size() && next == nodes_of(files_[file]).size()) {
       ++file;
       next = 0;
     }
     if (file < files_.size()) {
-      const auto bytes = files_[file].sections.array<std::byte>(section, files_[file].nodes.size() * row_bytes);
-      const std::uint64_t last = std::min<std::uint64_t>(next + rows_per_exchange, files_[file].nodes.size());
+      const std::span<const OriginalNode> nodes = nodes_of(files_[file]);
+      const auto bytes = files_[file].sections.array<std::byte>(section, nodes.size() * row_bytes);
+      const std::uint64_t last = std::min<std::uint64_t>(next + rows_per_exchange, nodes.size());
       for (; next < last; ++next) {
-        const GlobalNode node = global_of_original_[files_[file].nodes[next]];
-        const auto owner = std::upper_bound(bounds_.begin(), bounds_.end(), node) - bounds_.begin() - 1;
+        const GlobalNode node = global_of_original_[nodes[next]];
+        const auto owner = std::upper_bound(bounds.begin(), bounds.end(), node) - bounds.begin() - 1;
         cluster::Bytes& message = outgoing[static_cast<std::size_t>(owner)];
         const auto head = std::as_bytes(std::span(&node, 1));
         message.insert(message.end(), head.begin(), head.end());
@@ -188,7 +200,7 @@ void SnapshotReader::send_rows(const std::string& section, std::size_t row_bytes
            left = left.subspan(sizeof(GlobalNode) + row_bytes)) {
         GlobalNode node = 0;
         std::memcpy(&node, left.data(), sizeof node);
-        const LocalNode row = node - bounds_[own];
+        const LocalNode row = node - bounds[own];
         if (has[row]) throw InputError(place() + " is damaged: it has a row twice");
         has[row] = true;
         ++received;
@@ -209,12 +221,12 @@ void SnapshotReader::read_table(ps::Table& table) {
                      std::to_string(wanted.state_width) + " of state");
   }
   const auto index = static_cast<std::size_t>(found - manifest_.tables.begin());
-  send_rows(table_section(index, "values"), table.dim() * sizeof(float),
+  send_rows(Kind::kTable, table_section(index, "values"), table.dim() * sizeof(float),
             [&](LocalNode row, std::span<const std::byte> bytes) {
               std::memcpy(table.row(table.range().first + row), bytes.data(), bytes.size());
             });
   if (table.state_width() == 0) return;
-  send_rows(table_section(index, "state"), table.state_width() * sizeof(float),
+  send_rows(Kind::kTable, table_section(index, "state"), table.state_width() * sizeof(float),
             [&](LocalNode row, std::span<const std::byte> bytes) {
               std::memcpy(table.state() + row * table.state_width(), bytes.data(), bytes.size());
             });
@@ -226,8 +238,8 @@ std::vector<std::byte> SnapshotReader::read_row_array(const std::string& name, s
     throw InputError(place() + " has no " + name + " of " + std::to_string(width) + " bytes a row");
   }
   const auto own = static_cast<std::size_t>(communicator_.rank());
-  std::vector<std::byte> values(std::size_t{bounds_[own + 1] - bounds_[own]} * width);
-  send_rows("row." + name, width, [&](LocalNode row, std::span<const std::byte> bytes) {
+  std::vector<std::byte> values(std::size_t{array_bounds_[own + 1] - array_bounds_[own]} * width);
+  send_rows(Kind::kArray, "row." + name, width, [&](LocalNode row, std::span<const std::byte> bytes) {
     std::copy(bytes.begin(), bytes.end(), values.begin() + static_cast<std::ptrdiff_t>(std::size_t{row} * width));
   });
   return values;

@@ -38,6 +38,9 @@ class SnapshotReader {
   /// Collective: says where rows go from here on. `own_nodes`: original nodes of this rank's rows; rank r has the rows
   /// rank_bounds[r] .. rank_bounds[r + 1] - 1. Throws partition::InputError if there are other numbers of nodes.
   void spread_over(std::span<const partition::OriginalNode> own_nodes, std::span<const partition::GlobalNode> bounds);
+  /// After spread_over, where ranks have row arrays of other nodes than those whose rows they keep (--servers): bounds
+  /// of the former. Not collective.
+  void spread_arrays_over(std::span<const partition::GlobalNode> bounds);
 
   /// Collective, after spread_over: fills this rank's rows and state. Throws partition::InputError if the snapshot has
   /// no such table, or one of other columns, or a row twice or not at all.
@@ -57,14 +60,17 @@ class SnapshotReader {
     std::uint64_t rank;
     partition::SectionFile sections;
     std::span<const partition::OriginalNode> nodes;
+    /// Of the row arrays; the same unless the manifest says otherwise.
+    std::span<const partition::OriginalNode> array_nodes;
   };
+  enum class Kind : std::uint8_t { kTable, kArray };
   using RowSink = std::function<void(partition::LocalNode row, std::span<const std::byte> bytes)>;
 
   std::vector<std::uint64_t> candidates() const;
   std::string open(std::uint64_t sequence);
   std::string open_files();
   void check_sections(const File& file) const;
-  void send_rows(const std::string& section, std::size_t row_bytes, const RowSink& sink);
+  void send_rows(Kind kind, const std::string& section, std::size_t row_bytes, const RowSink& sink);
 
   cluster::Communicator& communicator_;
   SnapshotFolder folder_;
@@ -72,6 +78,7 @@ class SnapshotReader {
   std::vector<File> files_;
   std::vector<partition::GlobalNode> global_of_original_;
   std::vector<partition::GlobalNode> bounds_;
+  std::vector<partition::GlobalNode> array_bounds_;
 };
 
 }  // namespace knotwork::worker

@@ -17,6 +17,7 @@
 
 namespace knotwork::worker {
 
+using partition::GlobalNode;
 using partition::OriginalNode;
 
 namespace {
@@ -149,7 +150,8 @@ void Trainer::State::plan_work() {
 }
 
 SnapshotContent Trainer::State::content_at(const TrainingPosition& position) {
-  SnapshotContent content{.nodes = graph.slice.arrays().original};
+  SnapshotContent content{.nodes = graph.row_originals()};
+  if (options.server_ranks > 0) content.array_nodes = graph.slice.arrays().original;
   const auto add = [&](ps::TableIndex index) { content.tables.push_back({.rows = &shard.table(index)}); };
   for (const TrainedBlock& block : blocks) {
     add(block.inputs);
@@ -213,8 +215,19 @@ void Trainer::State::restore_positions(SnapshotReader& snapshot) {
   }
 }
 
+/// Collective: the rows that each rank keeps.
+std::vector<GlobalNode> Trainer::State::row_bounds() {
+  if (options.server_ranks == 0) return graph.rank_bounds;
+  // Servers are the last ranks, in the order of their rows.
+  const auto last = static_cast<GlobalNode>(graph.own_rows.last);
+  std::vector<GlobalNode> bounds = concatenate(communicator, std::span(&last, 1));
+  bounds.insert(bounds.begin(), 0);
+  return bounds;
+}
+
 void Trainer::State::restore(SnapshotReader& snapshot) {
-  snapshot.spread_over(graph.slice.arrays().original, graph.rank_bounds);
+  snapshot.spread_over(graph.row_originals(), row_bounds());
+  snapshot.spread_arrays_over(graph.rank_bounds);
   for (const TrainedBlock& block : blocks) {
     snapshot.read_table(shard.table(block.inputs));
     if (block.outputs != block.inputs) snapshot.read_table(shard.table(block.outputs));

@@ -106,6 +106,7 @@ struct Trainer::State {
   /// Null without a keeper.
   std::unique_ptr<TrainingBreaks> breaks();
   SnapshotContent content_at(const TrainingPosition& position);
+  std::vector<partition::GlobalNode> row_bounds();
   void restore(SnapshotReader& snapshot);
   void restore_positions(SnapshotReader& snapshot);
   std::uint32_t rounds() const { return options.epochs * options.walks_per_node; }

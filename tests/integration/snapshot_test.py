@@ -67,6 +67,27 @@ class SnapshotTest(BinaryTest):
     def warn(self, job, rank=0, how=signal.SIGUSR1):
         os.kill(job.pid(rank), how)
 
+    def interrupted(self, options, shapes, how, every="50ms"):
+        """The hash of out.npy of a job that is stopped on all `shapes` but the last, and goes on on the next each time. A
+        shape: a number of processes, or that and further options."""
+        self.remove("snaps")
+        for turn, shape in enumerate(shapes):
+            ranks, *more = shape if isinstance(shape, tuple) else (shape,)
+            resume = ["--resume", "snaps"] if turn > 0 else []
+            job = self.start(ranks, *options, *more, "--snapshot-dir", "snaps", "--snapshot-every", every, *resume)
+            if turn + 1 == len(shapes):
+                self.end_of(job, 0, 120)
+                break
+            victim = job.pid(ranks - 1)
+            self.wait_for_snapshot(job, self.whole()[-1] + 1 if self.whole() else 1)
+            if how == signal.SIGKILL:
+                os.kill(victim, signal.SIGKILL)
+                self.end_of(job, (-9, 1, 137))
+            else:
+                self.warn(job, 0, how)
+                self.end_of(job, STOPPED)
+        return self.hash()
+
     def remove(self, *names):
         for name in names:
             shutil.rmtree(self.folder / name, ignore_errors=True)
@@ -98,26 +119,7 @@ class Alone:
 class SameBytes(SnapshotTest):
     """With --deterministic: killed and resumed, on other shapes of the job, the bytes are those of an undisturbed one."""
 
-    def interrupted(self, method, shapes, how):
-        """The hash of what a job gives that is stopped twice and goes on on other ranks each time."""
-        self.remove("snaps")
-        options = ["ring.tsv", "-o", "out.npy", "--deterministic", "--dim", 16, "--length", 20, "--epochs", 20, "--threads", 1,
-                   *method, "--snapshot-dir", "snaps", "--snapshot-every", "50ms"]
-        for turn, ranks in enumerate(shapes):
-            resume = ["--resume", "snaps"] if turn > 0 else []
-            job = self.start(ranks, *options, *resume)
-            if turn + 1 == len(shapes):
-                self.end_of(job, 0, 120)
-                break
-            victim = job.pid(ranks - 1)
-            self.wait_for_snapshot(job, self.whole()[-1] + 1 if self.whole() else 1)
-            if how == signal.SIGKILL:
-                os.kill(victim, signal.SIGKILL)
-                self.end_of(job, (-9, 1, 137))
-            else:
-                self.warn(job, 0, how)
-                self.end_of(job, STOPPED)
-        return self.hash()
+    options = ["ring.tsv", "-o", "out.npy", "--deterministic", "--dim", 16, "--length", 20, "--epochs", 20, "--threads", 1]
 
     def undisturbed(self, method):
         self.knotwork("embed", "ring.tsv", "-o", "plain.npy", "--deterministic", "--dim", 16, "--length", 20, "--epochs", 20,
@@ -127,13 +129,13 @@ class SameBytes(SnapshotTest):
     def test_walks(self):
         method = ["--optimizer", "adagrad"]
         expected = self.undisturbed(method)
-        self.assertEqual(expected, self.interrupted(method, (1, 1, 1), signal.SIGKILL))
-        self.assertEqual(expected, self.interrupted(method, (2, 1, 3), signal.SIGUSR1))
-        self.assertEqual(expected, self.interrupted(method, (2, 2), signal.SIGKILL))
+        self.assertEqual(expected, self.interrupted([*self.options, *method], (1, 1, 1), signal.SIGKILL))
+        self.assertEqual(expected, self.interrupted([*self.options, *method], (2, 1, 3), signal.SIGUSR1))
+        self.assertEqual(expected, self.interrupted([*self.options, *method], (2, 2), signal.SIGKILL))
 
     def test_line(self):
         method = ["--method", "line"]
-        self.assertEqual(self.undisturbed(method), self.interrupted(method, (2, 3, 1), signal.SIGTERM))
+        self.assertEqual(self.undisturbed(method), self.interrupted([*self.options, *method], (2, 3, 1), signal.SIGTERM))
 
 
 class OtherShapes(SnapshotTest):

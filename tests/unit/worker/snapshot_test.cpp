@@ -163,6 +163,48 @@ TEST_F(SnapshotTest, RowsAreFoundByNodeOnOtherRanks) {
   EXPECT_THROW(reader.read_table(other), InputError);
 }
 
+/// As with --servers: the last rank keeps all rows, the others have the arrays.
+TEST_F(SnapshotTest, ArraysMayBeOfOtherNodesThanRows) {
+  const DistributedGraph graph = distribute(7);
+  const bool keeps_rows = world().rank() + 1 == world().size();
+  const std::vector<OriginalNode> all = concatenate(world(), std::span(graph.slice.arrays().original));
+  const auto count = static_cast<partition::GlobalNode>(all.size());
+  ps::Table rows({.name = "t", .row_count = count, .dim = kDim}, {0, keeps_rows ? count : 0U});
+  for (partition::GlobalNode node = 0; keeps_rows && node < count; ++node) {
+    rows.row(node)[0] = expected_value(all[node], 0, 0);
+  }
+  const std::span<const OriginalNode> own = graph.slice.arrays().original;
+  {
+    SnapshotKeeper keeper(world(), options());
+    SnapshotContent content{.nodes = keeps_rows ? std::span(all) : std::span<const OriginalNode>()};
+    content.array_nodes = own;
+    content.tables.push_back({.rows = &rows});
+    content.row_arrays.push_back(
+        {.name = "nodes", .width = sizeof(OriginalNode), .make = [own] { return to_bytes(own); }});
+    keeper.begin(std::move(content));
+    ASSERT_TRUE(keeper.finish());
+  }
+  SnapshotReader reader(world(), folder_, nullptr);
+  // Both on the ranks of the slices of another graph.
+  const DistributedGraph other = distribute(8);
+  reader.spread_over(other.slice.arrays().original, other.rank_bounds);
+  ps::Table found({.name = "t", .row_count = count, .dim = kDim}, {other.slice.first_node(), other.slice.last_node()});
+  reader.read_table(found);
+  const auto nodes = from_bytes<OriginalNode>(reader.read_row_array("nodes", sizeof(OriginalNode)));
+  ASSERT_EQ(nodes.size(), other.slice.row_count());
+  for (std::size_t row = 0; row < nodes.size(); ++row) {
+    EXPECT_EQ(nodes[row], other.slice.arrays().original[row]);
+    EXPECT_EQ(found.row(other.slice.first_node() + row)[0], expected_value(nodes[row], 0, 0));
+  }
+  // And again, with rows and arrays on ranks of their own.
+  std::vector<partition::GlobalNode> bounds(static_cast<std::size_t>(world().size()) + 1, 0);
+  bounds.back() = count;
+  reader.spread_over(other.slice.arrays().original, bounds);
+  reader.spread_arrays_over(other.rank_bounds);
+  reader.read_table(rows);
+  EXPECT_EQ(from_bytes<OriginalNode>(reader.read_row_array("nodes", sizeof(OriginalNode))), nodes);
+}
+
 TEST_F(SnapshotTest, AreTakenWhenTheyAreDueAndOldOnesGo) {
   const DistributedGraph graph = distribute(7);
   SnapshotKeeper keeper(world(), options(std::chrono::milliseconds(1)));
@@ -258,6 +300,9 @@ TEST(SnapshotManifest, SurvivesTextAndBelievesNothing) {
   refuses([](auto& m) { m.files[0].rows = 3; }, "more rows than nodes");
   refuses([](auto& m) { m.files[0].rows = ~std::uint64_t{0}; }, "more rows than nodes");
   refuses([](auto& m) { m.files.pop_back(); }, "do not add up");
+  refuses([](auto& m) { m.files[0].array_rows = 2; }, "some files have rows of arrays");
+  refuses([](auto& m) { m.files[0].array_rows = m.files[1].array_rows = ~std::uint64_t{0}; }, "more rows of arrays");
+  refuses([](auto& m) { m.files[0].array_rows = m.files[1].array_rows = 2; }, "rows of arrays do not add up");
   refuses([](auto& m) { m.files.clear(); }, "ranks");
   refuses([](auto& m) { m.tables[0].dim = 0; }, "columns");
   refuses([](auto& m) { m.tables[0].dim = 1U << 30; }, "columns");
