@@ -157,6 +157,7 @@ worker::SnapshotKeeper& JobSnapshots::start(worker::SnapshotIdentity identity) {
           .keep = choice_.keep,
           .identity = std::move(identity),
           .program = "knotwork " + build_info().version,
+          .resumed = snapshot_ && choice_.resume == choice_.folder ? snapshot_->manifest().sequence : 0,
           .told = [this](const worker::SnapshotEvent& event) { tell(event); }});
   if (has_whole_) session_.communicator->advise(advice());
   if (session_.interruption != nullptr) {

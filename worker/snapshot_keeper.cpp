@@ -151,7 +151,8 @@ SnapshotKeeper::SnapshotKeeper(cluster::Communicator& communicator, SnapshotOpti
   std::uint64_t last = 0;
   for (const std::uint64_t sequence : folder_.sequences()) {
     last = std::max(last, sequence);
-    if (folder_.has_manifest(sequence)) whole_.push_back(sequence);
+    const bool was_passed_over = options_.resumed > 0 && sequence > options_.resumed;
+    if (folder_.has_manifest(sequence) && !was_passed_over) whole_.push_back(sequence);
   }
   next_sequence_ = communicator_.allreduce(last, cluster::Reduction::kMax) + 1;
   // Ranks without rank 0's disk see no manifests, and must know nevertheless what is to be kept.

@@ -92,6 +92,9 @@ struct SnapshotOptions {
   std::uint32_t keep = 2;
   SnapshotIdentity identity;
   std::string program;
+  /// The snapshot of this folder that the job goes on from, 0 for none. Newer ones were passed over: they don't count
+  /// among those that stay.
+  std::uint64_t resumed = 0;
   /// Called on every rank, from the thread that votes, for each snapshot that is done with.
   std::function<void(const SnapshotEvent&)> told;
 };

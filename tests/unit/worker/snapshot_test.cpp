@@ -220,6 +220,20 @@ TEST_F(SnapshotTest, AreTakenWhenTheyAreDueAndOldOnesGo) {
   EXPECT_TRUE(vote.snapshot && vote.stop && vote.has_work);
 }
 
+/// What was passed over on resume is nothing to go back to: an older one stays in its place.
+TEST_F(SnapshotTest, OnesThatWerePassedOverAreNotKept) {
+  const DistributedGraph graph = distribute(7);
+  write(graph);
+  write(graph);
+  SnapshotOptions resumed = options();
+  resumed.resumed = 1;
+  SnapshotKeeper keeper(world(), resumed);
+  keeper.begin(content(graph));
+  EXPECT_TRUE(keeper.finish());
+  world().barrier();
+  EXPECT_EQ(SnapshotFolder(folder_).sequences(), (std::vector<std::uint64_t>{1, 3}));
+}
+
 TEST_F(SnapshotTest, DamagedOnesArePassedOver) {
   const DistributedGraph graph = distribute(7);
   const std::vector<std::pair<std::function<void(const std::string&)>, const char*>> damages = {
