@@ -18,6 +18,9 @@ from pathlib import Path
 NODES = 4
 FOLDER_PREFIX = "knotwork-slurm-"  # then the number of the process
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "squeue", "scancel", "mpirun")
+# How long a job's credential is good, and so how long a job that was queued again waits: two minutes by default. Nodes take
+# no second credential of a job before the first has expired, so StartTime=now would have it refused and queued once more.
+CREDENTIAL_SECONDS = 10
 DEATH_SIGNAL_OF_PARENT = 1  # prctl(2), PR_SET_PDEATHSIG
 
 CONFIGURATION = """
@@ -27,7 +30,7 @@ SlurmctldPort={control_port}
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={state}/munge.socket
+AuthInfo=socket={state}/munge.socket,cred_expire={credential_seconds}
 CredType=cred/munge
 StateSaveLocation={state}/state
 SlurmdSpoolDir={state}/spool.%n
@@ -40,6 +43,7 @@ TaskPlugin=task/none
 SwitchType=switch/none
 MpiDefault=none
 SchedulerType=sched/backfill
+SchedulerParameters=sched_interval=2,bf_interval=2,batch_sched_delay=0,sched_min_interval=100000
 SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
@@ -116,7 +120,8 @@ class SlurmCluster:
             (self.state / f"spool.n{number}").mkdir()
             nodes.append(f"NodeName=n{number} NodeHostname=localhost NodeAddr=127.0.0.1 Port={port} CPUs=2 RealMemory=4000 State=UNKNOWN")
         (self.state / "slurm.conf").write_text(
-            CONFIGURATION.format(state=self.state, control_port=control_port, nodes="\n".join(nodes)))
+            CONFIGURATION.format(state=self.state, control_port=control_port, credential_seconds=CREDENTIAL_SECONDS,
+                                 nodes="\n".join(nodes)))
         key = self.state / "munge.key"
         subprocess.run(["mungekey", "--create", f"--keyfile={key}"], check=True, timeout=20)
         self.spawn("munged", "--foreground", "--force", f"--key-file={key}", f"--socket={self.state}/munge.socket",

@@ -42,8 +42,8 @@ class Networks(MethodsTest):
         self.assertIn("resumed_from", resumed)
 
     def test_the_full_graph(self):
-        self.same(["--method", "gat", *SUPERVISED, "--epochs", 600, "--patience", 0], (1, 1, 1), signal.SIGKILL)
-        self.same(["--method", "sage", "--dim", 8, "--epochs", 600], (1, 1), signal.SIGUSR1)
+        self.same(["--method", "gat", *SUPERVISED, "--epochs", 400, "--patience", 0], (1, 1, 1), signal.SIGKILL)
+        self.same(["--method", "sage", "--dim", 8, "--epochs", 400], (1, 1), signal.SIGUSR1)
 
     def test_batches(self):
         labels = ["--method", "sage", *SUPERVISED, "--hidden", 16, "--batch", 8, "--fanout", "3"]
@@ -91,7 +91,8 @@ class LightGcn(MethodsTest):
             options = ["train.tsv", "-o", "out.npy", "--method", "lightgcn", "--dim", 16, "--threads", 1, "--loss", loss,
                        "--evaluate-every", 2, "--epochs", 80, *more]
             before, plain = self.undisturbed(options)
-            for shapes, how in (((1, 2, 1), signal.SIGUSR1), ((2, 1), signal.SIGKILL)):
+            stops = (((1, 2, 1), signal.SIGUSR1), ((2, 1), signal.SIGKILL))
+            for shapes, how in stops if loss == "softmax" else stops[:1]:
                 self.assertEqual(before, self.interrupted([*options, "--json", "resumed.json"], shapes, how, "30ms"), loss)
                 resumed = self.figures("resumed.json")
                 for name in ("epoch", "epochs_trained", "pairs"):
