@@ -140,8 +140,23 @@ LightGcnEpoch LightGcn::train_epoch() {
   return epoch;
 }
 
-std::span<const float> LightGcn::final_rows() {
+/// Own items of F from length l to l^item_lengths.
+void LightGcn::scale_items() {
+  const Crew::Range own = crew_.share_of(graph_.item_count());
+  for (std::size_t item = own.first; item < own.last; ++item) {
+    const auto row = final_.subspan(graph_.item(static_cast<partition::OriginalNode>(item)) * stride_, stride_);
+    float square = 0;
+    for (const float value : row) square += value * value;
+    // A row of zeros keeps its length, which no power below zero can have.
+    const float scale = square > 0 ? std::pow(square, (options_.softmax.item_lengths - 1) / 2) : 1.0F;
+    for (float& value : row) value *= scale;
+  }
+  crew_.wait_for_all();
+}
+
+std::span<const float> LightGcn::ranking_rows() {
   mean_.apply(rows_, final_);
+  if (options_.loss == RankingLoss::kSoftmax) scale_items();
   return final_;
 }
 

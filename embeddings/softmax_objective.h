@@ -9,7 +9,7 @@
 // Why popularity: with negatives in proportion to their degree, as in-batch negatives without a correction are, cosines
 // learn how much more often than by chance a user takes an item, and the lengths of F, which propagation makes longer
 // for nodes with many neighbours, bring popularity back when items are ranked by inner products. An exponent of one
-// half leaves a part of it to the cosines.
+// half leaves a part of it to the cosines, so lengths must bring back a part only: they are taken to a power below one.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,8 @@ struct SoftmaxOptions {
   /// Share of the items out of the batch that are candidates.
   double sample = 0.1;
   double popularity = 0.5;
+  /// What ranks are inner products with items whose lengths in F are taken to this power (LightGcn::ranking_rows()).
+  float item_lengths = 0.5F;
   std::uint64_t seed = 1;
 };
 

@@ -145,6 +145,7 @@ worker::LightGcnTraining training_of(const EmbedOptions& options, bool weighted,
   model.batch = *options.batch;
   model.softmax.temperature = static_cast<float>(choice.temperature);
   model.softmax.popularity = choice.popularity;
+  model.softmax.item_lengths = static_cast<float>(choice.item_lengths);
   model.softmax.sample = choice.candidates;
   model.bpr.penalty = static_cast<float>(choice.penalty);
   model.weighted = weighted;
@@ -285,6 +286,9 @@ void declare(LightGcnChoice& choice, OptionSet& set) {
   set.add("temperature", &choice.temperature, "softmax: what cosines are divided by").above(0, kInfinity);
   set.add("popularity", &choice.popularity, "softmax: exponent of an item's degree in its weight as a negative")
       .range(-10, 10);
+  set.add("item-lengths", &choice.item_lengths,
+          "softmax: power that items' lengths are taken to; 0: all alike, 1: as they come")
+      .range(-10, 10);
   set.add("candidates", &choice.candidates, "softmax: share of the items out of the batch that are negatives, too")
       .range(0, 1);
   set.add("penalty", &choice.penalty, "bpr: weight of the squared lengths").range(0, kInfinity);
@@ -300,7 +304,8 @@ void resolve_lightgcn(EmbedOptions& options, const OptionSet& set) {
   const auto needs = [&](const char* option, bool has_use, const char* what) {
     if (set.was_given(option) && !has_use) throw InputError(std::string(option) + " needs " + what);
   };
-  for (const char* option : {"temperature", "popularity", "candidates"}) needs(option, !is_bpr, "--loss softmax");
+  for (const char* option : {"temperature", "popularity", "item-lengths", "candidates"})
+    needs(option, !is_bpr, "--loss softmax");
   needs("penalty", is_bpr, "--loss bpr");
   needs("patience", options.lightgcn.validation > 0, "--validation");
   if (options.source.directed)

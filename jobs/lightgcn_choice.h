@@ -19,6 +19,7 @@ struct LightGcnChoice {
   std::string loss = "softmax";
   double temperature = 0.1;
   double popularity = 0.5;
+  double item_lengths = 0.5;
   double candidates = 0.1;
   double penalty = 1e-4;
   /// File of interactions to judge by; empty: none.

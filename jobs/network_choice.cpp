@@ -63,6 +63,7 @@ constexpr std::array kUses = {
     OptionUse{"attention-dropout", "gat"},
     OptionUse{"weight-decay", kAll},
     OptionUse{"patience", "gcn sage gat sgc appnp dagnn lightgcn"},
+    OptionUse{"training", "gcn sage"},
     OptionUse{"aggregator", "sage"},
     OptionUse{"normalize-features", kAll},
     OptionUse{"positive-steps", kAll},
@@ -108,6 +109,9 @@ void check_task(const NetworkChoice& choice, const OptionSet& set) {
     if (!choice.learns_links() && set.was_given(name))
       throw InputError(std::string(name) + " is for training without --labels; found both");
   }
+  if (choice.is_layerwise() && choice.learns_links()) throw InputError("training forward needs --labels");
+  if (choice.is_layerwise() && choice.samples())
+    throw InputError("training forward works on the full graph; leave out batch and fanout");
   if (choice.samples() && choice.positive_steps > 1)
     throw InputError("positive-steps of more than 1 needs the full graph; leave out batch and fanout");
 }
@@ -142,6 +146,9 @@ void declare(NetworkChoice& choice, OptionSet& set) {
           "epochs without a lower validation loss (lightgcn: judgings without a higher recall) that end training, 0: "
           "never; by method unless given")
       .range(0, 1e9);
+  set.add("training", &choice.training,
+          "gcn, sage: backprop through all layers, or forward: each layer from a loss of its own")
+      .choices({"backprop", "forward"});
   set.add("aggregator", &choice.aggregator, "sage: how neighbours are summed up").choices({"mean", "max", "gcn"});
   set.add("normalize-features", &choice.normalize_features,
           "scale each row of features to sum 1; yes unless some are negative");

@@ -29,6 +29,8 @@ struct NetworkChoice {
   std::optional<double> attention_dropout;
   std::optional<double> weight_decay;
   std::optional<std::uint32_t> patience;
+  /// "backprop", or "forward": each layer from its own local loss (worker/layerwise_training.h).
+  std::string training = "backprop";
   /// sage: "mean", "max" or "gcn".
   std::string aggregator = "mean";
   std::optional<bool> normalize_features;
@@ -49,6 +51,7 @@ struct NetworkChoice {
   std::optional<bool> tiering;
 
   bool samples() const { return batch || !fan_outs.empty(); }
+  bool is_layerwise() const { return training == "forward"; }
   bool learns_links() const { return labels.empty(); }
 };
 

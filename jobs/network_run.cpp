@@ -18,6 +18,7 @@
 #include "partition/errors.h"
 #include "partition/whole_file.h"
 #include "worker/full_graph_training.h"
+#include "worker/layerwise_training.h"
 
 namespace knotwork::jobs {
 namespace {
@@ -80,12 +81,20 @@ worker::FullGraphReport train(const NetworkRun& run, Training& training, worker:
                                          .epochs = run.epochs,
                                          .patience = *run.choice.patience,
                                          .seed = run.seed};
-  Progress progress(session.console, "training", "epochs", run.epochs);
+  const std::uint32_t passes = run.choice.is_layerwise() ? training.options.layers : 1;
+  Progress progress(session.console, "training", "epochs", run.epochs * passes);
   const auto show = [&](const worker::EpochFigures& figures) {
     progress.update(figures.epoch, "loss " + fixed(figures.loss, 4));
     return true;
   };
   const gnn::Batch batch = training.batch();
+  if (run.choice.is_layerwise()) {
+    const auto make = [module = gnn::NetworkModule::open()](const gnn::NetworkOptions& layer) {
+      return module.make_network(layer);
+    };
+    return worker::train_layerwise(make, training.options, batch, training.labelling.task, options, training.state,
+                                   show);
+  }
   if (!run.choice.learns_links())
     return worker::train_labels(*training.network, batch, training.labelling.task, options, training.state, show,
                                 snapshots);

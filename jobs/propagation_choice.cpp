@@ -76,6 +76,7 @@ constexpr std::array kUses = {
     OptionUse{"loss", kRanking},
     OptionUse{"temperature", kRanking},
     OptionUse{"popularity", kRanking},
+    OptionUse{"item-lengths", kRanking},
     OptionUse{"candidates", kRanking},
     OptionUse{"penalty", kRanking},
     OptionUse{"test", kRanking},

@@ -121,7 +121,7 @@ bool LightGcnLoop::judge_epoch(RankingPoint& point) {
   const bool is_last = point.epoch == options_.model.epochs;
   const bool is_due = judges_ && point.epoch % options_.evaluate_every == 0;
   if (!is_due && !is_last) return true;
-  const std::span<const float> rows = model_.final_rows();
+  const std::span<const float> rows = model_.ranking_rows();
   bool goes_on = !is_last;
   if (communicator_.is_root()) {
     const auto start = Clock::now();

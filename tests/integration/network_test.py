@@ -47,6 +47,16 @@ class Networks(BinaryTest):
             rows = rows_of(self.folder / "out.npy")
             self.assertEqual({columns}, {len(row) for row in rows.values()})
 
+    def test_layers_learn_one_by_one(self):
+        for method in ("gcn", "sage"):
+            self.embed("--method", method, *SUPERVISED, "--epochs", "60", "--layers", "3", "--training", "forward", "--model", "m.safetensors")
+            figures = self.figures("figures.json")
+            self.assertGreater(figures["test_accuracy"], 0.8, method)
+            self.assertEqual(3 * 60, figures["epochs_done"])
+            # The file is that of any network.
+            self.knotwork("infer", "m.safetensors", "g.tsv", "--features", "g.svm", "-o", "same.npy", "--quiet")
+            self.assertEqual((self.folder / "out.npy").read_bytes(), (self.folder / "same.npy").read_bytes())
+
     def test_the_same_bytes_for_threads_and_parts(self):
         self.knotwork("partition", "g.tsv", "-k", "3", "-o", "g.knot", "--quiet")
         for options in (["--method", "gat", *SUPERVISED], ["--method", "sage", "--features", "g.svm", "--dim", "8"]):
@@ -159,6 +169,10 @@ class BadNetworks(BinaryTest):
         self.refused_embed("--predictions", "p.tsv", naming=["predictions", "--labels"])
         self.refused_embed("--labels", "g.labels", "--dim", "8", naming=["dim", "--labels"])
         self.refused_embed("--labels", "g.labels", "--lr", "1e30", naming=["diverged"])
+        self.refused_embed("--training", "forward", naming=["training forward", "--labels"])
+        self.refused_embed("--training", "forward", "--labels", "g.labels", "--batch", "8", naming=["full graph"])
+        self.refused("embed", "g.tsv", "-o", "out.npy", "--method", "appnp", "--training", "forward", "--labels", "g.labels",
+                     naming=["training", "gcn sage"])
 
     def test_models(self):
         self.knotwork("embed", "g.tsv", "-o", "out.npy", "--method", "gcn", "--features", "g.svm", "--labels", "g.labels", "--epochs", "2",

@@ -11,6 +11,7 @@
 
 #include <gtest/gtest.h>
 
+#include "embeddings/gnn/local_head.h"
 #include "embeddings/gnn/objective.h"
 #include "embeddings/gnn/torch/models.h"
 #include "embeddings/gnn/weights.h"
@@ -113,8 +114,9 @@ NetworkOptions options_of(Model model) {
 /// A network with weights, and a batch of the whole small graph.
 class Case {
  public:
-  explicit Case(const NetworkOptions& options, bool weighted = false)
-      : network(make_network(options)), block(make_block(small_arcs(weighted), network->normalisation())) {
+  explicit Case(const NetworkOptions& options, bool weighted = false) : Case(make_network(options), weighted) {}
+  explicit Case(std::unique_ptr<Network> given, bool weighted = false)
+      : network(std::move(given)), block(make_block(small_arcs(weighted), network->normalisation())) {
     state = initial_state(network->parameters(), 3);
     // Biases should matter, too.
     for (const Parameter& parameter : network->parameters()) {
@@ -283,6 +285,63 @@ double linear_loss(const std::vector<float>& outputs, const std::vector<float>& 
   return sum;
 }
 
+void expect_slopes_of_finite_differences(Case& test) {
+  const Network::Mode mode{.training = true, .step = 2};
+  const auto by_outputs = some_values<float>(std::size_t{kSmallNodes} * kOutputs, 21);
+  static_cast<void>(test.outputs(mode));
+  std::vector<float> by_weights(test.state.weights.size());
+  std::vector<float> by_inputs(test.inputs.size());
+  test.network->backward(by_outputs, by_weights, by_inputs);
+  const float step = 2e-3F;
+  const auto expect_slope = [&](float& value, float slope, const char* what, std::size_t i) {
+    const float middle = value;
+    value = middle + step;
+    const double above = linear_loss(test.outputs(mode), by_outputs);
+    value = middle - step;
+    const double below = linear_loss(test.outputs(mode), by_outputs);
+    value = middle;
+    // In float, and now and then a relu bends in between.
+    EXPECT_NEAR((above - below) / (2.0 * step), slope, 5e-3 + 0.02 * std::fabs(slope)) << what << " " << i;
+  };
+  for (std::size_t i = 0; i < by_weights.size(); ++i) expect_slope(test.state.weights[i], by_weights[i], "weight", i);
+  for (std::size_t i = 0; i < by_inputs.size(); ++i) expect_slope(test.inputs[i], by_inputs[i], "input", i);
+}
+
+/// A layer of GCN whose hidden rows a head of its own judges.
+std::unique_ptr<Network> layer_with_head() {
+  NetworkOptions options = options_of(Model::kGcn);
+  options.layers = 1;
+  options.outputs = options.hidden;
+  return std::make_unique<LocalHead>(make_network(options), options.hidden, kOutputs);
+}
+
+TEST(LocalHead, IsItsFormula) {
+  const Case test(layer_with_head());
+  Matrix hidden = symmetric(adjacency(false)) * (test.features() * test.weight("layers.0.weight"));
+  const Matrix bias = test.weight("layers.0.bias");
+  for (std::size_t i = 0; i < hidden.values.size(); ++i) hidden.values[i] = relu(hidden.values[i] + bias.values[i % 4]);
+  Matrix expected = hidden * test.weight("head.weight");
+  const Matrix head_bias = test.weight("head.bias");
+  for (std::size_t i = 0; i < expected.values.size(); ++i) expected.values[i] += head_bias.values[i % kOutputs];
+  expect_rows(expected, test.outputs());
+  const Rows rows = test.network->forward(test.state.weights, test.batch(), {});
+  expect_rows(hidden, {rows.embedding.begin(), rows.embedding.end()});
+}
+
+TEST(LocalHead, DerivativesAreThoseOfFiniteDifferences) {
+  Case test(layer_with_head());
+  expect_slopes_of_finite_differences(test);
+}
+
+TEST(LocalHead, RefusesWhatDoesNotFit) {
+  const Case test(layer_with_head());
+  std::vector<float> by_weights(test.state.weights.size());
+  EXPECT_THROW(static_cast<void>(test.network->forward(std::span(test.state.weights).first(3), test.batch(), {})),
+               std::invalid_argument);
+  static_cast<void>(test.outputs());
+  EXPECT_THROW(test.network->backward(std::vector<float>(5), by_weights, {}), std::invalid_argument);
+}
+
 class GnnDerivatives : public ::testing::TestWithParam<Model> {};
 
 TEST_P(GnnDerivatives, AreThoseOfFiniteDifferences) {
@@ -290,25 +349,7 @@ TEST_P(GnnDerivatives, AreThoseOfFiniteDifferences) {
     NetworkOptions options = options_of(GetParam());
     options.aggregator = aggregator;
     Case test(options);
-    const Network::Mode mode{.training = true, .step = 2};
-    const auto by_outputs = some_values<float>(std::size_t{kSmallNodes} * kOutputs, 21);
-    static_cast<void>(test.outputs(mode));
-    std::vector<float> by_weights(test.state.weights.size());
-    std::vector<float> by_inputs(test.inputs.size());
-    test.network->backward(by_outputs, by_weights, by_inputs);
-    const float step = 2e-3F;
-    const auto expect_slope = [&](float& value, float slope, const char* what, std::size_t i) {
-      const float middle = value;
-      value = middle + step;
-      const double above = linear_loss(test.outputs(mode), by_outputs);
-      value = middle - step;
-      const double below = linear_loss(test.outputs(mode), by_outputs);
-      value = middle;
-      // In float, and now and then a relu bends in between.
-      EXPECT_NEAR((above - below) / (2.0 * step), slope, 5e-3 + 0.02 * std::fabs(slope)) << what << " " << i;
-    };
-    for (std::size_t i = 0; i < by_weights.size(); ++i) expect_slope(test.state.weights[i], by_weights[i], "weight", i);
-    for (std::size_t i = 0; i < by_inputs.size(); ++i) expect_slope(test.inputs[i], by_inputs[i], "input", i);
+    expect_slopes_of_finite_differences(test);
     if (GetParam() != Model::kSage) break;
   }
 }

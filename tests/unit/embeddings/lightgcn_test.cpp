@@ -300,6 +300,27 @@ TEST(LightGcn, FirstStepIsThatOfAdamOnTheWholeLoss) {
   }
 }
 
+TEST(LightGcn, RanksByItemsAtLengthsThatSuitTheLoss) {
+  const UserItemGraph graph = user_item_graph(12, 10, block_pairs(12, 10, 2, 3, 6));
+  for (const auto& [loss, power] : {std::pair{RankingLoss::kSoftmax, 0.25F}, std::pair{RankingLoss::kBpr, 1.0F}}) {
+    Crew crew(2);
+    LightGcnOptions options{.dim = 16, .layers = 2, .loss = loss, .epochs = 1, .batch = 12};
+    options.softmax.item_lengths = 0.25F;  // not for BPR, which learns inner products
+    LightGcn model(graph, options, crew);
+    model.train_epoch();
+    const Doubles mean = oracle_mean(graph, 2, false, doubles(model.layer_zero()));
+    const auto rows = model.ranking_rows();
+    for (GlobalNode node = 0; node < graph.graph().row_count(); ++node) {
+      double square = 0;
+      for (std::size_t k = 0; k < kStride; ++k) square += mean[node * kStride + k] * mean[node * kStride + k];
+      const double scale = graph.is_user(node) ? 1 : std::pow(std::sqrt(square), power - 1);
+      for (std::size_t k = 0; k < kStride; ++k) {
+        ASSERT_NEAR(rows[node * kStride + k], scale * mean[node * kStride + k], 1e-5) << node << " column " << k;
+      }
+    }
+  }
+}
+
 TEST(LightGcn, IsTheSameForAnyNumberOfThreads) {
   const UserItemGraph graph = user_item_graph(150, 90, block_pairs(150, 90, 3, 6, 1));
   for (const RankingLoss loss : {RankingLoss::kSoftmax, RankingLoss::kBpr}) {
@@ -309,7 +330,7 @@ TEST(LightGcn, IsTheSameForAnyNumberOfThreads) {
       LightGcn model(graph, {.dim = 20, .loss = loss, .epochs = 2, .batch = 40}, crew);
       model.train_epoch();
       model.train_epoch();
-      const auto rows = model.final_rows();
+      const auto rows = model.ranking_rows();
       results.emplace_back(rows.begin(), rows.end());
     }
     EXPECT_EQ(results[0], results[1]);
@@ -332,7 +353,7 @@ TEST(LightGcn, LearnsBlocks) {
       (epoch == 0 ? first : last) = done.loss;
     }
     EXPECT_LT(last, first);
-    const auto rows = model.final_rows();
+    const auto rows = model.ranking_rows();
     int right = 0;
     for (std::uint32_t user = 0; user < 150; ++user) {
       std::uint32_t best = 0;
