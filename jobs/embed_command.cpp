@@ -319,8 +319,10 @@ NetworkRun network_run(const EmbedOptions& options, bool weighted, double second
 /// Null without. Collective.
 std::unique_ptr<JobSnapshots> open_snapshots(const EmbedOptions& options, Session& session) {
   if (!options.snapshots.is_wanted()) return nullptr;
-  if (is_propagation(options.method)) {
-    session.console.notice(options.method + " keeps no snapshots: a job that is started again begins anew");
+  const bool is_layerwise = is_network(options.method) && options.network.is_layerwise();
+  if (is_propagation(options.method) || is_layerwise) {
+    session.console.notice((is_layerwise ? "training forward" : options.method) +
+                           " keeps no snapshots: a job that is started again begins anew");
     return nullptr;
   }
   return std::make_unique<JobSnapshots>(options.snapshots, agreed_options(options, *session.communicator), session);

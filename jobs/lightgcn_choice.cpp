@@ -328,6 +328,7 @@ AgreedOptions agreed_lightgcn_options(const EmbedOptions& options) {
           {"loss", choice.loss},
           {"temperature", plain_number(choice.temperature)},
           {"popularity", plain_number(choice.popularity)},
+          {"item-lengths", plain_number(choice.item_lengths)},
           {"candidates", plain_number(choice.candidates)},
           {"penalty", plain_number(choice.penalty)},
           {"validation", plain_number(choice.validation)},
