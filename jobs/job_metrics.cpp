@@ -125,6 +125,10 @@ void append_server(const worker::RowServiceFigures& rows, OpenMetricsText& page)
   page.sample(static_cast<double>(server.refused_connections));
   page.counter("knotwork_server_dropped_replies", "Answers that couldn't be delivered.");
   page.sample(static_cast<double>(server.replies_dropped));
+  page.counter("knotwork_server_dropped_requests", "Not carried out: their sender leaves too many answers unread.");
+  page.sample(static_cast<double>(server.requests_dropped));
+  page.gauge("knotwork_server_queued_bytes", "Rows in answers that clients have not taken yet.");
+  page.sample(static_cast<double>(server.queued_bytes));
   page.gauge("knotwork_hot_row_uses",
              "Rows of this process that others use most, and how often, estimated from below out of a sample.");
   for (const ps::HotRow& hot : rows.hot_rows) {

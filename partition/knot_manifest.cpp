@@ -11,6 +11,7 @@
 
 #include "partition/checksum.h"
 #include "partition/errors.h"
+#include "partition/shallow_json.h"
 
 namespace knotwork::partition {
 
@@ -150,7 +151,7 @@ std::string manifest_text(const KnotManifest& manifest) {
 
 KnotManifest parse_manifest(const std::string& path, std::string_view text) {
   try {
-    const Json json = Json::parse(text);
+    const Json json = parse_shallow_json<Json>(text);
     if (json.at("format") != kFormat) throw InputError("the format is not \"" + std::string(kFormat) + "\"");
     if (json.at("version") != kKnotVersion) {
       throw InputError("version " + json.at("version").dump() + ", expected " + std::to_string(kKnotVersion) +

@@ -68,9 +68,13 @@ bool all_positive(std::span<const float> weights) {
   return wrong == 0;
 }
 
+std::uint64_t rows_of(const KnotSummary& summary, Part part) {
+  return summary.part_bounds[part + std::size_t{1}] - summary.part_bounds[part];
+}
+
 /// The sections of a part, with every position and node in them checked against its bound.
 PartSections checked_sections(const SectionFile& file, const KnotSummary& summary, Part part) {
-  const std::uint64_t rows = summary.part_bounds[part + std::size_t{1}] - summary.part_bounds[part];
+  const std::uint64_t rows = rows_of(summary, part);
   const ArcIndex arcs = summary.part_arcs[part];
   PartSections sections{.offsets = file.array<ArcIndex>("offsets", rows + 1),
                         .targets = file.array<GlobalNode>("targets", arcs),
@@ -104,8 +108,12 @@ GraphArrays join_parts(const std::string& folder, const KnotManifest& manifest, 
   const std::size_t rows = summary.part_bounds[last] - summary.part_bounds[first];
   ArcIndex arcs = 0;
   for (Part part = first; part < last; ++part) arcs += summary.part_arcs[part];
-  // A manifest that lies about sizes must not make us ask for terabytes: every file's size is checked before.
-  for (Part part = first; part < last; ++part) open_file(folder, manifest, part_file_name(part), kPartMagic, false);
+  // A manifest that lies about sizes must not make us ask for terabytes: its sections are measured before.
+  for (Part part = first; part < last; ++part) {
+    const SectionFile file = open_file(folder, manifest, part_file_name(part), kPartMagic, false);
+    static_cast<void>(file.array<GlobalNode>("targets", summary.part_arcs[part]));
+    static_cast<void>(file.array<OriginalNode>("original", rows_of(summary, part)));
+  }
   copied.offsets = HugeArray<ArcIndex>(rows + 1);
   copied.targets = HugeArray<GlobalNode>(arcs);
   copied.original = HugeArray<OriginalNode>(rows);

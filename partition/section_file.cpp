@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <fstream>
+#include <limits>
 #include <stdexcept>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -269,11 +270,14 @@ const SectionFile::Section& SectionFile::find(std::string_view name) const {
   damaged(path_, "has no section " + std::string(name));
 }
 
-std::span<const std::byte> SectionFile::section(std::string_view name, std::uint64_t expected_bytes) const {
+std::span<const std::byte> SectionFile::section(std::string_view name, std::uint64_t count,
+                                                std::size_t element_bytes) const {
   const Section& found = find(name);
-  if (found.bytes != expected_bytes) {
+  // Not count * element_bytes, which wraps around for a count that a manifest made up.
+  if (found.bytes / element_bytes != count || found.bytes % element_bytes != 0) {
+    const bool wraps = count > std::numeric_limits<std::uint64_t>::max() / element_bytes;
     damaged(path_, "section " + found.name + " has " + std::to_string(found.bytes) + " bytes, expected " +
-                       std::to_string(expected_bytes));
+                       (wraps ? "more than there can be" : std::to_string(count * element_bytes)));
   }
   return {data_ + found.offset, static_cast<std::size_t>(found.bytes)};
 }

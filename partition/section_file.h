@@ -67,7 +67,7 @@ class SectionFile {
   template <typename T>
   std::span<const T> array(std::string_view name, std::uint64_t count) const {
     static_assert(64 % alignof(T) == 0);
-    const std::span<const std::byte> bytes = section(name, count * sizeof(T));
+    const std::span<const std::byte> bytes = section(name, count, sizeof(T));
     return {reinterpret_cast<const T*>(bytes.data()), static_cast<std::size_t>(count)};
   }
   /// Size of a section in bytes. Throws InputError if there is no such section.
@@ -90,7 +90,7 @@ class SectionFile {
   void unmap() noexcept;
   void read_header(std::string_view magic, const SectionFileFacts& expected);
   const Section& find(std::string_view name) const;
-  std::span<const std::byte> section(std::string_view name, std::uint64_t expected_bytes) const;
+  std::span<const std::byte> section(std::string_view name, std::uint64_t count, std::size_t element_bytes) const;
 
   std::string path_;
   const std::byte* data_ = nullptr;

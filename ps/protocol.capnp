@@ -15,8 +15,8 @@
 #
 # Errors. Whatever arrives, the server answers with a reply, and whatever it can't use it answers with `error` and
 # counts; a request that gets an error has changed nothing. Nothing that arrives ends a server. Two exceptions get no
-# reply: a frame over the server's limit (ZeroMQ drops that connection) and a peer that doesn't read its replies (they
-# are dropped and counted once its queue is full).
+# reply: a frame over the server's limit (ZeroMQ drops that connection) and a peer that doesn't read its replies. Once its
+# queue is full they are dropped and counted, and requests for more rows than there is room for are not carried out.
 
 @0xb6ff1d4b7a3c9e52;
 
@@ -177,4 +177,5 @@ struct Statistics {
   clients @10 :UInt64;          # said hello and not bye
   errorsByCode @11 :List(UInt64);
   refusedConnections @12 :UInt64;  # of encrypted endpoints: no key, or one of another job
+  requestsDropped @13 :UInt64;     # not carried out, since their sender leaves too much unread
 }

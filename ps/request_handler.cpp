@@ -44,7 +44,7 @@ void RequestHandler::Session::record(std::uint64_t sequence) {
 RequestHandler::RequestHandler(Shard& shard, std::uint64_t job_id, std::uint64_t configuration, ServerLimits limits)
     : shard_(shard), job_id_(job_id), configuration_(configuration), limits_(limits) {}
 
-ReplyFrames RequestHandler::handle(std::span<const zmq::message_t> frames) {
+ReplyFrames RequestHandler::handle(std::span<const zmq::message_t> frames, std::size_t room) {
   ++requests_;
   for (const zmq::message_t& frame : frames) bytes_received_ += frame.size();
   std::uint64_t id = 0;
@@ -53,7 +53,7 @@ ReplyFrames RequestHandler::handle(std::span<const zmq::message_t> frames) {
     if (frames.empty()) throw WireError(ErrorCode::kMalformed, 0, "no frames");
     const Request request = decode_request(bytes_of(frames[0]));
     id = request.id;
-    reply = answer(request, frames);
+    reply = answer(request, frames, room);
   } catch (const WireError& problem) {
     reply = error(problem.id(), problem.code(), problem.what());
   } catch (const std::exception& problem) {
@@ -63,7 +63,7 @@ ReplyFrames RequestHandler::handle(std::span<const zmq::message_t> frames) {
   return reply;
 }
 
-ReplyFrames RequestHandler::answer(const Request& request, std::span<const zmq::message_t> frames) {
+ReplyFrames RequestHandler::answer(const Request& request, std::span<const zmq::message_t> frames, std::size_t room) {
   const auto refuse = [&](ErrorCode code, const std::string& text) { throw WireError(code, request.id, text); };
   if (request.version != kProtocolVersion) {
     refuse(ErrorCode::kWrongVersion, "protocol version " + std::to_string(request.version) + ", this server speaks " +
@@ -77,9 +77,9 @@ ReplyFrames RequestHandler::answer(const Request& request, std::span<const zmq::
   }
   if (std::holds_alternative<HelloRequest>(request.body)) return hello(request);
   const std::shared_ptr<Session> session = session_of(request);
-  if (const auto* wanted = std::get_if<PullRequest>(&request.body)) return pull(request, *wanted, frames[1]);
+  if (const auto* wanted = std::get_if<PullRequest>(&request.body)) return pull(request, *wanted, frames[1], room);
   if (const auto* change = std::get_if<PushRequest>(&request.body)) {
-    return push(request, *change, frames[1], frames[2], *session);
+    return push(request, *change, frames[1], frames[2], *session, room);
   }
   if (std::holds_alternative<DescribeRequest>(request.body)) return describe(request);
   if (std::holds_alternative<StatisticsRequest>(request.body)) {
@@ -178,11 +178,18 @@ ReplyFrames RequestHandler::gather(std::uint64_t id, const Table& table, std::sp
   return reply;
 }
 
-ReplyFrames RequestHandler::pull(const Request& request, const PullRequest& pull, const zmq::message_t& keys) {
+ReplyFrames RequestHandler::drop() {
+  ++requests_dropped_;
+  return {.header = {}, .rows = {}, .dropped = true};
+}
+
+ReplyFrames RequestHandler::pull(const Request& request, const PullRequest& pull, const zmq::message_t& keys,
+                                 std::size_t room) {
   const Table& table = table_of(request, pull.table);
   check_keys(request, table, keys, table.wire_width(pull.with_state), pull.format);
   std::vector<RowIndex> scratch;
   const std::span<const RowIndex> rows = elements_of(keys, scratch);
+  if (rows.size() * table.wire_width(pull.with_state) * bytes_per_value(pull.format) > room) return drop();
   ReplyFrames reply = gather(request.id, table, rows, pull.with_state, pull.format);
   hot_rows_.sample(pull.table, rows);
   ++pulls_;
@@ -191,7 +198,7 @@ ReplyFrames RequestHandler::pull(const Request& request, const PullRequest& pull
 }
 
 ReplyFrames RequestHandler::push(const Request& request, const PushRequest& push, const zmq::message_t& keys,
-                                 const zmq::message_t& rows, Session& session) {
+                                 const zmq::message_t& rows, Session& session, std::size_t room) {
   Table& table = table_of(request, push.table);
   const bool with_state = push.kind == PushKind::kDeltaWithState;
   if (with_state && !state_is_additive(table.spec().optimizer)) {
@@ -206,6 +213,7 @@ ReplyFrames RequestHandler::push(const Request& request, const PushRequest& push
     throw WireError(ErrorCode::kWrongFrameSize, request.id,
                     "rows of " + std::to_string(rows.size()) + " bytes, expected " + std::to_string(expected));
   }
+  if (push.return_rows && expected > room) return drop();
   std::vector<float> row_scratch;
   const std::span<const float> values = values_of(rows, push.format, row_scratch);
   {
@@ -249,6 +257,7 @@ ServerCounters RequestHandler::counters() const {
   out.bytes_received = bytes_received_;
   out.bytes_sent = bytes_sent_;
   out.replies_dropped = replies_dropped_;
+  out.requests_dropped = requests_dropped_;
   out.refused_connections = refused_connections_;
   for (std::size_t code = 0; code < kErrorCodeCount; ++code) {
     out.errors_by_code[code] = errors_by_code_[code];

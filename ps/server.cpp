@@ -1,6 +1,7 @@
 // Server: the loop between the ROUTER socket and the handler.
 #include "ps/server.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdint>
 #include <optional>
@@ -12,12 +13,16 @@
 #include <utility>
 #include <vector>
 
+#include "ps/reply_budget.h"
+
 namespace knotwork::ps {
 
 namespace {
 
 /// Frames of the longest request. What a peer sends beyond them is read and thrown away.
 constexpr std::size_t kMaxFrames = 3;
+/// Requests that are answered at a stretch before the server looks at what else has happened.
+constexpr int kRequestsAtAStretch = 256;
 
 /// A file descriptor that wakes the serving thread up: one end for any thread, the other in its poll.
 class WakeUp {
@@ -71,11 +76,13 @@ class Server::Loop {
  public:
   Loop(zmq::context_t& context, Shard& shard, const ServerOptions& options)
       : handler_(shard, options.job_id, options.configuration, options.limits),
+        budget_(std::max(options.send_queue_bytes, options.limits.max_message_bytes), options.send_queues_bytes),
         socket_(context, zmq::socket_type::router) {
     socket_.set(zmq::sockopt::linger, 0);
     socket_.set(zmq::sockopt::maxmsgsize, static_cast<std::int64_t>(options.limits.max_message_bytes));
     socket_.set(zmq::sockopt::rcvhwm, options.receive_queue);
     socket_.set(zmq::sockopt::sndhwm, options.send_queue);
+    if (options.stalled_ms > 0) socket_.set(zmq::sockopt::tcp_maxrt, options.stalled_ms);
     // Without it a reply that can't be delivered would vanish uncounted.
     socket_.set(zmq::sockopt::router_mandatory, true);
     if (options.prepare_socket) options.prepare_socket(socket_);
@@ -90,7 +97,12 @@ class Server::Loop {
 
   const std::string& endpoint() const { return endpoint_; }
   const std::string& local_endpoint() const { return local_endpoint_; }
-  ServerCounters counters() const { return handler_.counters(); }
+  ServerCounters counters() const {
+    ServerCounters counters = handler_.counters();
+    counters.queued_bytes = budget_.queued_bytes();
+    counters.most_queued_bytes = budget_.most_queued_bytes();
+    return counters;
+  }
   const HotRows& hot_rows() const { return handler_.hot_rows(); }
 
   void start() {
@@ -131,9 +143,10 @@ class Server::Loop {
     while (!stop.stop_requested()) {
       try {
         // Poll only when nothing is waiting: under load this saves a system call a request.
-        if (serve_one()) continue;
-        zmq::poll(items.data(), items.size(), std::chrono::milliseconds(-1));
+        const bool rests = !serve_some();
+        // Also under load: ZeroMQ's threads wait once too many refusals lie untold.
         if (refusals_) handler_.count_refused_connections(refusals_->take());
+        if (rests) zmq::poll(items.data(), items.size(), std::chrono::milliseconds(-1));
       } catch (const zmq::error_t& problem) {
         if (problem.num() == ETERM) return;  // The context is being closed under us.
         if (problem.num() != EINTR) handler_.count_dropped_reply();
@@ -143,7 +156,15 @@ class Server::Loop {
     }
   }
 
-  /// Answers one waiting request; false if there is none.
+  /// Answers waiting requests; false once there are none left.
+  bool serve_some() {
+    for (int served = 0; served < kRequestsAtAStretch; ++served) {
+      if (!serve_one()) return false;
+    }
+    return true;
+  }
+
+  /// Answers one waiting request, of each client in turn as ZeroMQ hands them out; false if there is none.
   bool serve_one() {
     zmq::message_t peer;
     if (!socket_.recv(peer, zmq::recv_flags::dontwait)) return false;
@@ -156,7 +177,10 @@ class Server::Loop {
       // One frame too many is kept, so that the handler sees that there were too many.
       if (frames.size() <= kMaxFrames) frames.push_back(std::move(frame));
     }
-    ReplyFrames reply = handler_.handle(frames);
+    const std::string_view sender = peer.to_string_view();
+    ReplyFrames reply = handler_.handle(frames, budget_.room(sender));
+    if (reply.dropped) return true;
+    if (reply.has_rows) reply.rows = budget_.charge(sender, std::move(reply.rows));
     send(std::move(peer), std::move(reply));
     return true;
   }
@@ -175,6 +199,7 @@ class Server::Loop {
   }
 
   RequestHandler handler_;
+  ReplyBudget budget_;
   zmq::socket_t socket_;
   std::string endpoint_;
   std::string local_endpoint_;

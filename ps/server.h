@@ -38,10 +38,18 @@ struct ServerOptions {
   std::uint64_t configuration = 0;
   ServerLimits limits;
   /// Requests that may wait for each client before the network is held back (ZMQ_RCVHWM). Memory for one client is at
-  /// most this many messages of max_message_bytes.
+  /// most this many messages of three frames of max_message_bytes. Clients take turns, one request each.
   int receive_queue = 32;
   /// Replies that may wait for a client that doesn't read; further ones are dropped and counted (ZMQ_SNDHWM).
   int send_queue = 64;
+  /// Bytes of rows that may wait for a client, and for all of them: a request for more is dropped and counted
+  /// (reply_budget.h). At least what a client asks for at a time (ClientOptions::max_in_flight_bytes), or it has to ask
+  /// again and again; and at least max_message_bytes.
+  std::size_t send_queue_bytes = std::size_t{64} << 20;
+  std::size_t send_queues_bytes = std::size_t{1} << 30;
+  /// A connection over TCP whose peer takes nothing for so long, though something waits, is closed, which frees what
+  /// waits (ZMQ_TCP_MAXRT). 0: the system's own patience, a quarter of an hour.
+  int stalled_ms = 60000;
   PrepareSocket prepare_socket;
 };
 

@@ -50,13 +50,9 @@ auto with_root(std::span<const std::byte> frame, Read&& read) {
   // Copied, because Cap'n Proto reads words at aligned addresses only; headers are some hundred bytes.
   constexpr std::size_t kUsualWords = 64;
   capnp::word usual[kUsualWords];
-  std::vector<capnp::word> large;
   const std::size_t word_count = frame.size() / sizeof(capnp::word);
-  capnp::word* words = usual;
-  if (word_count > kUsualWords) {
-    large.resize(word_count);
-    words = large.data();
-  }
+  std::vector<capnp::word> large(word_count > kUsualWords ? word_count : 0);
+  capnp::word* const words = large.empty() ? usual : large.data();
   std::memcpy(static_cast<void*>(words), frame.data(), frame.size());
   std::uint64_t id = 0;
   try {
@@ -190,6 +186,7 @@ struct ReplyBody {
     out.setRepliesDropped(counters.replies_dropped);
     out.setClients(counters.clients);
     out.setRefusedConnections(counters.refused_connections);
+    out.setRequestsDropped(counters.requests_dropped);
     auto by_code = out.initErrorsByCode(kErrorCodeCount);
     for (unsigned code = 0; code < kErrorCodeCount; ++code) by_code.set(code, counters.errors_by_code[code]);
   }
@@ -227,6 +224,7 @@ ServerCounters counters_of(wire::Statistics::Reader in) {
   out.replies_dropped = in.getRepliesDropped();
   out.clients = in.getClients();
   out.refused_connections = in.getRefusedConnections();
+  out.requests_dropped = in.getRequestsDropped();
   const auto by_code = in.getErrorsByCode();
   for (unsigned code = 0; code < kErrorCodeCount && code < by_code.size(); ++code) {
     out.errors_by_code[code] = by_code[code];

@@ -110,6 +110,10 @@ struct ServerCounters {
   std::uint64_t clients = 0;
   std::array<std::uint64_t, kErrorCodeCount> errors_by_code{};
   std::uint64_t refused_connections = 0;
+  std::uint64_t requests_dropped = 0;
+  /// Not on the wire: rows that wait for clients to take them, now and at most.
+  std::uint64_t queued_bytes = 0;
+  std::uint64_t most_queued_bytes = 0;
 };
 
 struct Reply {

@@ -1,8 +1,9 @@
 #!/bin/bash
 # Installs what Knotwork needs from Debian 12's own archive: only what is missing, so a second run does nothing.
-#   scripts/install-dependencies.sh [build] [test] [lint] [bench]      default: build
+#   scripts/install-dependencies.sh [build] [test] [lint] [bench] [fuzz]      default: build
 # build: the compiler and the libraries that `knotwork` links. test: GoogleTest, the Python libraries that the tests open
 # Knotwork's files with, Slurm and network tools. lint: clang-format and clang-tidy. bench: the peers that scripts/bench.sh measures.
+# fuzz: clang with its sanitizers and libFuzzer.
 set -euo pipefail
 
 build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
@@ -22,6 +23,7 @@ test_packages=(libgtest-dev libgmock-dev libbenchmark-dev python3 python3-numpy 
   python3-yaml python3-jsonschema       # manifests against their schema
   python3-prometheus-client)            # its parser of OpenMetrics
 lint_packages=(clang-format clang-tidy libomp-dev)
+fuzz_packages=(clang libclang-rt-14-dev)
 bench_packages=(libbenchmark-dev python3 python3-numpy python3-gensim python3-scipy
   python3-dev python3-venv)             # PyTorch and PyTorch Geometric, from PyPI
 
@@ -32,7 +34,8 @@ for group in "${@:-build}"; do
     test) packages+=("${test_packages[@]}") ;;
     lint) packages+=("${lint_packages[@]}") ;;
     bench) packages+=("${bench_packages[@]}") ;;
-    *) echo "install-dependencies.sh: unknown group '$group'; expected build, test, lint or bench" >&2; exit 2 ;;
+    fuzz) packages+=("${fuzz_packages[@]}") ;;
+    *) echo "install-dependencies.sh: unknown group '$group'; expected build, test, lint, bench or fuzz" >&2; exit 2 ;;
   esac
 done
 

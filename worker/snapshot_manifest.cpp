@@ -9,6 +9,7 @@
 #include "partition/checksum.h"
 #include "partition/errors.h"
 #include "partition/ids.h"
+#include "partition/shallow_json.h"
 #include "ps/table.h"
 
 namespace knotwork::worker {
@@ -184,7 +185,7 @@ std::string manifest_text(const SnapshotManifest& manifest) {
 
 SnapshotManifest parse_snapshot_manifest(const std::string& path, std::string_view text) {
   try {
-    const Json json = Json::parse(text);
+    const Json json = partition::parse_shallow_json<Json>(text);
     if (json.at("format") != kFormat) throw InputError("the format is not \"" + std::string(kFormat) + "\"");
     if (json.at("version") != kSnapshotVersion) {
       throw InputError("version " + json.at("version").dump() + ", expected " + std::to_string(kSnapshotVersion) +

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <limits>
 #include <numeric>
 #include <string_view>
 #include <system_error>
@@ -15,6 +16,7 @@
 
 #include "partition/checksum.h"
 #include "partition/errors.h"
+#include "partition/shallow_json.h"
 #include "partition/whole_file.h"
 
 namespace knotwork::embeddings::gnn {
@@ -67,15 +69,24 @@ Json options_json(const NetworkOptions& options) {
           {"unit_rows", options.unit_rows}};
 }
 
+/// A count that a network is built of: an absurd one would be asked for as memory before tensors are compared with it.
+std::uint32_t count_at(const Json& json, const char* key, std::uint32_t most) {
+  const Json& value = json.at(key);
+  if (!value.is_number_unsigned() || value.get<std::uint64_t>() > most)
+    throw InputError(std::string(key) + " is " + value.dump() + "; expected at most " + std::to_string(most));
+  return value.get<std::uint32_t>();
+}
+
 NetworkOptions parse_options(const Json& json) {
+  constexpr std::uint32_t kAny = std::numeric_limits<std::uint32_t>::max();
   NetworkOptions options;
-  options.inputs = json.at("inputs");
-  options.outputs = json.at("outputs");
-  options.layers = json.at("layers");
-  options.hidden = json.at("hidden");
-  options.heads = json.at("heads");
-  options.output_heads = json.at("output_heads");
-  options.hops = json.at("hops");
+  options.inputs = count_at(json, "inputs", kAny);
+  options.outputs = count_at(json, "outputs", kAny);
+  options.layers = count_at(json, "layers", 64);
+  options.hidden = count_at(json, "hidden", 65536);
+  options.heads = count_at(json, "heads", 256);
+  options.output_heads = count_at(json, "output_heads", 256);
+  options.hops = count_at(json, "hops", 1024);
   options.alpha = json.at("alpha");
   options.dropout = json.at("dropout");
   options.attention_dropout = json.at("attention_dropout");
@@ -115,9 +126,10 @@ void parse_metadata(const Json& metadata, NetworkModel& model) {
   const std::string version = metadata.at("version");
   if (version != std::to_string(kVersion))
     throw InputError("it is of version " + version + "; this program reads version " + std::to_string(kVersion));
-  model.network = parse_options(Json::parse(metadata.at("options").get<std::string>()));
+  model.network = parse_options(partition::parse_shallow_json<Json>(metadata.at("options").get<std::string>()));
   model.network.model = parse_word<Model>(metadata.at("model"), kModels);
-  model.labels = Json::parse(metadata.at("labels").get<std::string>()).get<std::vector<std::string>>();
+  model.labels =
+      partition::parse_shallow_json<Json>(metadata.at("labels").get<std::string>()).get<std::vector<std::string>>();
   model.loss = parse_word<LabelLoss>(metadata.at("loss"), kLosses);
   model.normalises_features = metadata.at("normalize_features") == "yes";
   model.is_for_one_graph = metadata.at("one_graph") == "yes";
@@ -159,7 +171,7 @@ NetworkModel parse(std::ifstream& file, std::uint64_t bytes) {
     throw InputError("its header would be " + std::to_string(header_bytes) + " bytes long");
   std::string text(header_bytes, '\0');
   if (!file.read(text.data(), static_cast<std::streamsize>(text.size()))) throw InputError("it ends within its header");
-  const Json header = Json::parse(text);
+  const Json header = partition::parse_shallow_json<Json>(text);
   NetworkModel model;
   const Json& metadata = header.at("__metadata__");
   parse_metadata(metadata, model);

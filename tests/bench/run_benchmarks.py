@@ -2,7 +2,7 @@
 
     run_benchmarks.py [--quick] [--rounds 3] [--out out/bench] PART...
 
-Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn sage snapshots. Every speed is the median of --rounds runs, in which Knotwork and its
+Parts: skipgram pipeline walks read parts propagation quality network traffic ppr gnn lightgcn sage snapshots load. Every speed is the median of --rounds runs, in which Knotwork and its
 peer take turns, so that a slow minute of the machine hits both. Every quality is the mean over --rounds seeds; each seed
 makes its own split. --quick runs the same commands on short walks and one round: it checks the scripts, not the speed.
 """
@@ -21,6 +21,7 @@ from pathlib import Path
 
 import gnn_runs
 import lightgcn_runs
+import load_runs
 import ppr_runs
 import rank_runs
 import sage_runs
@@ -430,10 +431,16 @@ def snapshots(bench):
     return table(("snapshots", "measured", "bar", "reached"), snapshot_runs.measure(bench))
 
 
+def load(bench):
+    """What one client that floods a parameter server and one that never reads cost the others."""
+    return table(("one parameter server", "alone", "beside one that floods and one that never reads", "bar", "reached"),
+                 load_runs.measure(bench))
+
+
 PARTS = {"skipgram": skipgram, "pipeline": pipeline, "walks": walks, "read": read, "parts": parts, "propagation": propagation,
          "quality": quality,
          "network": network, "traffic": traffic, "ppr": ppr, "gnn": gnn, "lightgcn": lightgcn,
-         "sage": sage, "snapshots": snapshots}
+         "sage": sage, "snapshots": snapshots, "load": load}
 
 
 def machine():
