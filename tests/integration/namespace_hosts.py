@@ -117,15 +117,18 @@ class NamespaceHosts:
             self.on(f"h{number}", "tc", "qdisc", "add", "dev", "dat", *bucket)
             self.on("switch", "tc", "qdisc", "add", "dev", f"dat{number}", *bucket)
 
-    def mpirun(self, words, folder, timeout, mpi_network=CONTROL):
-        """Runs `words`, one rank a host, started from h1; ends everything when the time is over. MPI's messages take
-        `mpi_network`."""
+    def launch(self, words, mpi_network=CONTROL):
+        """The command that runs `words`, one rank a host, from h1. MPI's messages take `mpi_network`."""
         hosts = ",".join(f"{CONTROL}.{number}:1" for number in range(1, self.count + 1))
         network = f"{CONTROL}.0/24"
         command = ["mpirun", "--allow-run-as-root", "--mca", "plm", "rsh", "--mca", "plm_rsh_agent", str(self.folder / "nsrsh"),
                    "--mca", "btl", "self,tcp", "--mca", "btl_tcp_if_include", f"{mpi_network}.0/24", "--mca", "oob_tcp_if_include", network,
                    "--mca", "mpi_yield_when_idle", "1", "--bind-to", "none", "-H", hosts, "-n", str(self.count), *words]
-        return subprocess.run(["timeout", "--kill-after=5", str(timeout), *self.entrance(1, shlex.join(command))], cwd=folder,
+        return self.entrance(1, shlex.join(command))
+
+    def mpirun(self, words, folder, timeout, mpi_network=CONTROL):
+        """Runs that; ends everything when the time is over."""
+        return subprocess.run(["timeout", "--kill-after=5", str(timeout), *self.launch(words, mpi_network)], cwd=folder,
                               capture_output=True, text=True, timeout=timeout + 10, env=dict(os.environ, OMP_NUM_THREADS="1"))
 
     def processes(self, host):

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <optional>
+#include <span>
 #include <vector>
 
 #include <gtest/gtest.h>
@@ -73,6 +74,36 @@ TEST(RowGradientsTest, one_step_of_adam_with_the_sum_of_all_ranks) {
     for (std::size_t c = 0; c < kDim; ++c) EXPECT_NEAR(table.row(node)[c], row[node * kDim + c], 1e-5);
   }
   EXPECT_EQ(sent > 0, ranks > 1);
+}
+
+TEST(RowGradientsTest, rows_that_a_snapshot_is_still_to_read_are_set_aside) {
+  const int ranks = world().size();
+  const Graph parted = cut(block_graph(2, kNodes / 2, 4, 1), static_cast<partition::Part>(ranks));
+  const DistributedGraph graph =
+      scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames());
+  const ps::RowRange range{graph.slice.first_node(), graph.slice.last_node()};
+  ps::Table table({.name = "ids", .row_count = kNodes, .dim = kDim, .optimizer = {.kind = ps::OptimizerKind::kAdam}},
+                  range);
+  for (GlobalNode node = graph.slice.first_node(); node < graph.slice.last_node(); ++node) {
+    for (std::size_t c = 0; c < kDim; ++c) table.row(node)[c] = gradient_of(7, 0, node, c);
+  }
+  FrozenRows frozen(table);
+  std::vector<GlobalNode> nodes;
+  for (GlobalNode node = 0; node < kNodes; ++node) nodes.push_back(node);
+  const std::vector<float> ones(std::size_t{kNodes} * kDim, 1.0F);
+  for (int step = 0; step < 2; ++step) {
+    apply_row_gradients(world(), graph.rank_bounds, table, nodes, ones, 0.01F, &frozen);
+  }
+  std::vector<float> values(range.size() * kDim);
+  std::vector<float> state(range.size() * table.state_width());
+  frozen.read_values(0, std::as_writable_bytes(std::span(values)));
+  frozen.read_state(0, std::as_writable_bytes(std::span(state)));
+  for (std::size_t i = 0; i < range.size(); ++i) {
+    const auto node = static_cast<GlobalNode>(range.first + i);
+    EXPECT_NE(table.row(node)[0], gradient_of(7, 0, node, 0));
+    for (std::size_t c = 0; c < kDim; ++c) EXPECT_EQ(values[i * kDim + c], gradient_of(7, 0, node, c));
+  }
+  for (const float value : state) EXPECT_EQ(value, 0.0F);
 }
 
 }  // namespace
