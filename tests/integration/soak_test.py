@@ -104,9 +104,13 @@ class Soaking:
         self.job = Job(folder, ["-n", ranks, BINARY, "embed", "g.tsv", "-o", "out.npy", "--dim", 64, "--threads", 1,
                                 "--epochs", 1000000, "--transport", "ipc", "--metrics-port", 0, "--snapshot-dir", "snaps",
                                 "--snapshot-every", snapshot_every])
-        self.job.wait_until_it_says(f"metrics of rank {ranks - 1} at")
+        try:
+            self.job.wait_until_it_says(f"metrics of rank {ranks - 1} at")
+            self.wait_for_snapshots(2)
+        except BaseException:
+            self.job.kill_all()
+            raise
         self.places = [(address, int(port)) for _, address, port in PLACE.findall(self.job.said())]
-        self.wait_for_snapshots(2)
         self.processes = self.job.processes()
         self.samples = {rank: [] for rank in self.processes}
         self.pages = [""] * ranks

@@ -448,6 +448,30 @@ TEST(ServerLoad, AClientThatDoesNotReadCostsBoundedMemoryAndNobodyElse) {
   EXPECT_TRUE(comes_true([&] { return group.servers[0]->counters().queued_bytes == 0; }));
 }
 
+TEST(ServerLoad, AConnectionThatTakesNothingIsClosed) {
+  constexpr std::size_t kDim = 1024;
+  constexpr std::size_t kRowsOfAPull = 200;
+  constexpr std::uint64_t kRequests = 50;  // 40 MB of answers: more than the network holds.
+  ServerOptions options;
+  options.stalled_ms = 500;
+  ServerGroup group(RowBounds({0, kRowsOfAPull}), {table_spec(kRowsOfAPull, kDim)}, options);
+  zmq::socket_t slow(group.context, zmq::socket_type::dealer);
+  slow.set(zmq::sockopt::linger, 0);
+  slow.set(zmq::sockopt::rcvhwm, 1);
+  slow.set(zmq::sockopt::rcvbuf, 65536);
+  slow.connect(group.endpoints()[0]);
+  slow.send(zmq::buffer(header(HelloRequest{})), zmq::send_flags::none);
+  std::vector<RowIndex> rows(kRowsOfAPull);
+  for (std::uint64_t request = 0; request < kRequests; ++request) {
+    slow.send(zmq::buffer(header(PullRequest{})), zmq::send_flags::sndmore);
+    slow.send(zmq::buffer(keys(rows)), zmq::send_flags::none);
+  }
+  ASSERT_TRUE(comes_true([&] { return group.servers[0]->counters().pulls == kRequests; }));
+  EXPECT_GT(group.servers[0]->counters().most_queued_bytes, 0U);
+  // The peer is still there, and still doesn't read.
+  EXPECT_TRUE(comes_true([&] { return group.servers[0]->counters().queued_bytes == 0; }));
+}
+
 TEST(ServerLoad, RequestsThatWereDroppedAreAskedAgainAndAppliedOnce) {
   constexpr std::size_t kDim = 4096;  // 16 KiB a row, which is also all that may wait.
   ServerOptions options;
