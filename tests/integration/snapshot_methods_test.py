@@ -57,7 +57,7 @@ class Networks(MethodsTest):
         options = ["g.tsv", "-o", "out.npy", "--threads", 1, "--method", "gcn", *SUPERVISED, "--epochs", 400]
         plain = self.undisturbed(options)[1]
         expected = rows_of(self.folder / "out.npy")
-        self.interrupted([*options, "--json", "resumed.json"], (1, 2, 1), signal.SIGUSR1, "20ms")
+        self.interrupted([*options, "--json", "resumed.json"], (1, 2, 1), signal.SIGUSR1, "5ms")
         found = rows_of(self.folder / "out.npy")
         self.assertEqual(400, self.figures("resumed.json")["epochs_done"])
         self.assertAlmostEqual(plain["test_accuracy"], self.figures("resumed.json")["test_accuracy"], delta=0.03)
