@@ -8,14 +8,11 @@
 #include <string>
 #include <utility>
 
-#include "embeddings/start_order.h"
 #include "partition/errors.h"
 #include "partition/random.h"
-#include "ps/shard.h"
-#include "worker/data_tiering.h"
+#include "worker/minibatch_tables.h"
 #include "worker/network_snapshots.h"
 #include "worker/node_census.h"
-#include "worker/node_rows.h"
 #include "worker/prediction_counts.h"
 #include "worker/rank_arrays.h"
 #include "worker/row_gradients.h"
@@ -38,8 +35,6 @@ using Clock = std::chrono::steady_clock;
 
 /// Negatives are drawn in proportion to degree^0.75 (Hamilton et al., section 3.2, as word2vec).
 constexpr double kNegativeExponent = 0.75;
-/// Rows that rank 0 pulls at a time.
-constexpr std::size_t kExportRows = 8192;
 /// Words of kLinkSample: who the partner of a seed is, and which negatives a batch has.
 constexpr std::uint32_t kPartnerDraw = 0;
 constexpr std::uint32_t kNegativeDraw = 1;
@@ -47,10 +42,6 @@ constexpr std::uint32_t kNegativeDraw = 1;
 double since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
-
-/// Layout of the shard.
-constexpr ps::TableIndex kInputs = 0;
-constexpr ps::TableIndex kResults = 1;
 
 /// Batches of inference need no randomness; any epoch will do.
 constexpr std::uint32_t kNoEpoch = 0;
@@ -88,24 +79,17 @@ class MinibatchTrainer::Run {
         network_(network),
         data_(data),
         options_(std::move(options)),
-        learns_ids_(data.features == nullptr),
-        input_columns_(learns_ids_ ? options_.id_columns : static_cast<std::uint32_t>(data.features->columns())),
         directory_(gather_directory(communicator, graph.slice)),
         state_(gnn::initial_state(network.parameters(), options_.seed)) {
     if (options_.fan_outs.size() != network.depth()) {
       throw InputError("fan-out of " + std::to_string(options_.fan_outs.size()) + " layers, expected " +
                        std::to_string(network.depth()) + ": one for each layer");
     }
-    add_tables();
-    servers_.emplace(communicator, shard_, options_.servers);
-    client_ = servers_->connect();
-    communicator.barrier();  // All rows are in place.
-    const unsigned helpers = communicator.size() == 1 || graph.whole ? 1 : options_.threads;
-    rows_.emplace(*client_, kInputs, shard_.table(kInputs), helpers);
-    training_.emplace(
-        communicator, graph, directory_,
-        embeddings::NeighbourSampleOptions{.fan_outs = options_.fan_outs, .seed = options_.seed, .threads = helpers},
-        network.normalisation());
+    tables_.emplace(communicator, graph, data, options_, network.embedding_columns());
+    training_.emplace(communicator, graph, directory_,
+                      embeddings::NeighbourSampleOptions{
+                          .fan_outs = options_.fan_outs, .seed = options_.seed, .threads = tables_->helpers()},
+                      network.normalisation());
     inference_.emplace(
         communicator, graph, directory_,
         embeddings::NeighbourSampleOptions{
@@ -121,12 +105,9 @@ class MinibatchTrainer::Run {
   std::uint32_t embedding_columns() const { return network_.embedding_columns(); }
 
  private:
-  bool learns_ids() const { return learns_ids_; }
-  std::uint32_t input_columns() const { return input_columns_; }
-
-  void add_tables();
-  void fill_ids(ps::Table& table) const;
-  void fill_cache(std::span<const GlobalNode> seeds);
+  bool learns_ids() const { return tables_->learns_ids(); }
+  std::uint32_t input_columns() const { return tables_->input_columns(); }
+  NodeRows& rows() { return tables_->rows(); }
 
   void choose_seeds(std::uint32_t batch_number, SampledBatch& batch);
   void add_pairs(std::uint32_t batch_number, SampledBatch& batch);
@@ -150,14 +131,9 @@ class MinibatchTrainer::Run {
   gnn::Network& network_;
   const MinibatchData& data_;
   MinibatchOptions options_;
-  bool learns_ids_;
-  std::uint32_t input_columns_;
   NodeDirectory directory_;
   gnn::NetworkState state_;
-  ps::Shard shard_;
-  std::optional<RowServers> servers_;
-  std::unique_ptr<ps::Client> client_;
-  std::optional<NodeRows> rows_;
+  std::optional<MinibatchTables> tables_;
   std::optional<SampledBatches> training_;
   std::optional<SampledBatches> inference_;
   std::optional<SeedBatches> seeds_;
@@ -177,61 +153,6 @@ class MinibatchTrainer::Run {
   std::uint64_t gradient_bytes_ = 0;
   std::uint64_t weight_bytes_ = 0;
 };
-
-void MinibatchTrainer::Run::add_tables() {
-  const Graph& slice = graph_.slice;
-  const ps::RowRange range{slice.first_node(), slice.last_node()};
-  ps::TableSpec inputs{.name = learns_ids() ? "id embeddings" : "features",
-                       .row_count = slice.summary().node_count,
-                       .dim = input_columns()};
-  if (learns_ids()) {
-    inputs.optimizer = {.kind = ps::OptimizerKind::kAdam,
-                        .epsilon = static_cast<float>(options_.adam.epsilon),
-                        .beta1 = static_cast<float>(options_.adam.beta1),
-                        .beta2 = static_cast<float>(options_.adam.beta2)};
-  }
-  shard_.add_table(inputs, range);
-  shard_.add_table({.name = "results",
-                    .row_count = slice.summary().node_count,
-                    .dim = network_.embedding_columns() + options_.output_columns},
-                   range);
-  ps::Table& table = shard_.table(kInputs);
-  if (learns_ids()) return fill_ids(table);
-  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
-    data_.features->fill(node - slice.first_node(), 0, {table.row(node), table.dim()});
-  }
-}
-
-/// Uniform, with rows of length 1 on average.
-void MinibatchTrainer::Run::fill_ids(ps::Table& table) const {
-  const float reach = std::sqrt(3.0F / static_cast<float>(table.dim()));
-  const Graph& slice = graph_.slice;
-  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
-    for (std::uint32_t c = 0; c < table.dim(); ++c) {
-      const auto words =
-          partition::random_block(options_.seed, RandomPurpose::kInitialise, slice.original(node), 0, c / 4);
-      table.row(node)[c] = reach * (2 * partition::unit_float(words[c % 4]) - 1);
-    }
-  }
-}
-
-/// Collective.
-void MinibatchTrainer::Run::fill_cache(std::span<const GlobalNode> seeds) {
-  if (communicator_.size() == 1 || learns_ids()) return;
-  const std::size_t count = options_.cache_bytes / NodeRows::bytes_per_cached_row(input_columns());
-  if (options_.tiers) {
-    rows_->cache(hot_remote_nodes(communicator_, graph_, seeds, options_.fan_outs, count));
-    return;
-  }
-  std::vector<GlobalNode> nodes;
-  const auto all = static_cast<std::uint32_t>(graph_.slice.summary().node_count);
-  const embeddings::StartOrder order(options_.seed, 0, all);
-  for (std::uint32_t place = 0; place < all && nodes.size() < count; ++place) {
-    if (!graph_.slice.holds(order.at(place))) nodes.push_back(order.at(place));
-  }
-  std::ranges::sort(nodes);
-  rows_->cache(nodes);
-}
 
 void MinibatchTrainer::Run::choose_seeds(std::uint32_t batch_number, SampledBatch& batch) {
   seeds_->own_seeds(epoch_, batch_number, batch.seeds);
@@ -260,7 +181,7 @@ void MinibatchTrainer::Run::add_pairs(std::uint32_t batch_number, SampledBatch& 
 void MinibatchTrainer::Run::prepare(std::uint32_t batch_number, SampledBatch& batch) {
   choose_seeds(batch_number, batch);
   training_->make(epoch_, batch);
-  if (!learns_ids()) rows_->start(batch.nodes, batch.rows);
+  if (!learns_ids()) rows().start(batch.nodes, batch.rows);
 }
 
 double MinibatchTrainer::Run::loss_of(const SampledBatch& batch, std::span<const float> outputs,
@@ -293,8 +214,8 @@ void MinibatchTrainer::Run::share_gradient() {
 
 /// Collective. `size`: seeds of all ranks.
 void MinibatchTrainer::Run::train_batch(SampledBatch& batch, std::uint32_t size) {
-  if (learns_ids()) rows_->start(batch.nodes, batch.rows);
-  rows_->finish(batch.rows);
+  if (learns_ids()) rows().start(batch.nodes, batch.rows);
+  rows().finish(batch.rows);
   by_weights_.assign(state_.weights.size(), 0);
   by_inputs_.clear();
   if (!batch.seeds.empty()) {
@@ -313,7 +234,7 @@ void MinibatchTrainer::Run::train_batch(SampledBatch& batch, std::uint32_t size)
   gnn::adam_step(network_.parameters(), by_weights_, options_.adam, state_);
   if (!learns_ids()) return;
   const std::span<const GlobalNode> nodes = by_inputs_.empty() ? std::span<const GlobalNode>() : batch.nodes;
-  gradient_bytes_ += apply_row_gradients(communicator_, graph_.rank_bounds, shard_.table(kInputs), nodes, by_inputs_,
+  gradient_bytes_ += apply_row_gradients(communicator_, graph_.rank_bounds, tables_->inputs(), nodes, by_inputs_,
                                          static_cast<float>(options_.adam.learning_rate), frozen_.lock().get())
                          .bytes;
   communicator_.barrier();
@@ -339,7 +260,7 @@ bool MinibatchTrainer::Run::train_epoch(std::uint32_t first, const std::function
     train_batch(batch, seeds_->size_of(number));
     if (next.valid()) next.get();
     if (number + 1 < seeds_->count() && !look(number + 1)) {
-      rows_->cancel(coming.rows);
+      rows().cancel(coming.rows);
       return false;
     }
   }
@@ -359,8 +280,8 @@ void MinibatchTrainer::Run::infer(std::span<const GlobalNode> nodes, Visit visit
                        nodes.begin() + static_cast<std::ptrdiff_t>(last));
     inference_->make(kNoEpoch, batch);
     if (batch.seeds.empty()) continue;
-    rows_->start(batch.nodes, batch.rows);
-    rows_->finish(batch.rows);
+    rows().start(batch.nodes, batch.rows);
+    rows().finish(batch.rows);
     const gnn::Rows found = network_.forward(state_.weights, batch.view(input_columns()), {});
     for (std::size_t row = 0; row < batch.output_rows; ++row) {
       visit(batch.nodes[row], found.outputs.subspan(row * options_.output_columns, options_.output_columns),
@@ -447,12 +368,12 @@ bool MinibatchTrainer::Run::train_epochs(NetworkSnapshots& snapshots, bool valid
   };
   for (; epoch_ < options_.epochs; ++epoch_) {
     if (first == 0 && !look(0)) return false;
-    const NodeRowTraffic at_start = rows_->traffic();
+    const NodeRowTraffic at_start = rows().traffic();
     const auto start = Clock::now();
     if (!train_epoch(std::exchange(first, 0), look)) return false;
     MinibatchEpoch epoch{.epoch = epoch_, .seconds = communicator_.allreduce(since(start), Reduction::kMax)};
     epoch.loss = communicator_.allreduce(loss_sum_, Reduction::kSum) / seeds_->seed_count();
-    trained_ += rows_->traffic() - at_start;
+    trained_ += rows().traffic() - at_start;
     report.seconds += epoch.seconds;
     if (validates) validate(epoch);
     report.epochs.push_back(epoch);
@@ -472,16 +393,16 @@ MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress, 
     census_ = take_census(communicator_, graph_.slice, false);
     negatives_ = census_.sampler(kNegativeExponent);
   }
-  fill_cache(seeds);
+  tables_->fill_cache(seeds);
   const bool validates =
       has_labels && communicator_.allreduce(std::uint64_t{data_.validation.size()}, Reduction::kSum) > 0;
   MinibatchReport report;
   best_ = {};
   trained_ = {};
-  const NodeRowTraffic before = rows_->traffic();
+  const NodeRowTraffic before = rows().traffic();
   NetworkSnapshots snapshots(communicator_, keeper, from,
                              {.nodes = graph_.slice.arrays().original, .bounds = graph_.rank_bounds});
-  if (learns_ids()) snapshots.add_rows(shard_.table(kInputs));
+  if (learns_ids()) snapshots.add_rows(tables_->inputs());
   report.stopped = !train_epochs(snapshots, validates, progress, report);
   report.last_snapshot_is_whole = snapshots.finish();
   if (validates && !report.stopped) {
@@ -491,7 +412,7 @@ MinibatchReport MinibatchTrainer::Run::train(const MinibatchProgress& progress, 
     report.best_epoch = static_cast<std::uint32_t>(report.epochs.size()) - 1;
   }
   report.seeds = std::uint64_t{seeds_->seed_count()} * report.epochs.size();
-  report.cache_rows = rows_->cached_rows();
+  report.cache_rows = rows().cached_rows();
   report.cache_bytes = before.bytes;
   report.input_rows = trained_.rows;
   report.rows_cached = trained_.cached;
@@ -520,33 +441,8 @@ void MinibatchTrainer::Run::export_rows(embeddings::EmbeddingWriter* embedding, 
   const Graph& slice = graph_.slice;
   std::vector<GlobalNode> own(slice.row_count());
   for (std::size_t i = 0; i < own.size(); ++i) own[i] = slice.first_node() + static_cast<GlobalNode>(i);
-  ps::Table& results = shard_.table(kResults);
-  infer(own, [&](GlobalNode node, std::span<const float> output_row, std::span<const float> embedding_row) {
-    std::ranges::copy(output_row, std::ranges::copy(embedding_row, results.row(node)).out);
-  });
-  communicator_.barrier();
-  if (communicator_.is_root()) {
-    std::vector<ps::RowIndex> nodes(directory_.originals.size());
-    for (std::size_t node = 0; node < nodes.size(); ++node) nodes[directory_.originals[node]] = node;
-    const std::size_t columns = embedding_columns();
-    const std::size_t width = results.dim();
-    std::vector<float> rows;
-    std::vector<float> part;
-    const auto append = [&](embeddings::EmbeddingWriter* writer, std::size_t first, std::size_t count) {
-      if (writer == nullptr) return;
-      part.clear();
-      for (std::size_t at = first; at < rows.size(); at += width) part.insert(part.end(), &rows[at], &rows[at] + count);
-      writer->append(part);
-    };
-    for (std::size_t first = 0; first < nodes.size(); first += kExportRows) {
-      const auto some = std::span(nodes).subspan(first, std::min(kExportRows, nodes.size() - first));
-      rows.resize(some.size() * width);
-      client_->pull(kResults, some, rows);
-      append(embedding, 0, columns);
-      append(outputs, columns, options_.output_columns);
-    }
-  }
-  communicator_.barrier();
+  tables_->export_results(
+      directory_, [&](const auto& keep) { infer(own, keep); }, embedding, outputs);
 }
 
 MinibatchTrainer::MinibatchTrainer(cluster::Communicator& communicator, const DistributedGraph& graph,
