@@ -1,10 +1,10 @@
 """GraphSAGE in mini-batches as PyTorch Geometric's users write it: NeighborLoader and two SAGEConv. The peer of
 `embed --method sage --batch`.
 
-    sage_peer.py EDGES FEATURES.npy LABELS [--batch 1024] [--fanout 10,10] [--hidden 128] [--epochs 4] [--workers 0] [--trim]
+    sage_peer.py EDGES FEATURES.npy LABELS [--batch 1024] [--fanout 10,10] [--hidden 128] [--epochs 4] [--workers 0]
 
 EDGES and LABELS: node TAB node and node TAB label; FEATURES has its node ids in FEATURES.ids.txt. Prints one JSON object: seconds
-of each epoch (loading, training), and mean losses. --trim leaves out what a layer's outputs don't need (trim_to_layer).
+of each epoch (loading, training), and mean losses.
 """
 import argparse
 import json
@@ -15,20 +15,16 @@ import torch
 from torch_geometric.data import Data
 from torch_geometric.loader import NeighborLoader
 from torch_geometric.nn import SAGEConv
-from torch_geometric.utils import trim_to_layer
 
 
 class Sage(torch.nn.Module):
-    def __init__(self, inputs, hidden, outputs, trim):
+    def __init__(self, inputs, hidden, outputs):
         super().__init__()
         self.layers = torch.nn.ModuleList([SAGEConv(inputs, hidden), SAGEConv(hidden, outputs)])
-        self.trim = trim
 
     def forward(self, batch):
         x, arcs = batch.x, batch.edge_index
         for i, layer in enumerate(self.layers):
-            if self.trim:
-                x, arcs, _ = trim_to_layer(i, batch.num_sampled_nodes, batch.num_sampled_edges, x, arcs)
             x = layer(x, arcs)
             if i == 0:
                 x = x.relu()
@@ -60,14 +56,13 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--trim", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     torch.manual_seed(options.seed)
     data = read(options)
     loader = NeighborLoader(data, num_neighbors=[int(word) for word in options.fanout.split(",")], batch_size=options.batch,
                             shuffle=True, num_workers=options.workers, persistent_workers=options.workers > 0)
-    model = Sage(data.x.size(1), options.hidden, int(data.y.max()) + 1, options.trim)
+    model = Sage(data.x.size(1), options.hidden, int(data.y.max()) + 1)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
     seconds, losses = [], []
     for _ in range(options.epochs):
