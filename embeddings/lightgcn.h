@@ -1,8 +1,9 @@
 // LightGCN: vectors of users and items whose inner products rank items for users.
 //
 // Trained are the rows of layer 0, E; what ranks is F = P E, the mean of E and its K passes over the user-item graph
-// (layer_mean.h), items at lengths that suit the loss. A step: F = P E, the gradient of a loss by F (ranking_objective.h), the gradient by E = P times that,
-// since P is symmetric, and Adam (Kingma and Ba, ICLR 2015, algorithm 1) on all of E.
+// (layer_mean.h), items at lengths that suit the loss. A step: F = P E, the gradient of a loss by F
+// (ranking_objective.h), the gradient by E = P times that, since P is symmetric, and Adam (Kingma and Ba, ICLR 2015,
+// algorithm 1) on all of E.
 //
 // Random numbers are functions of (seed, purpose, original node, epoch, step) and sums have a fixed order: the result
 // is the same bytes for any crew.
@@ -63,8 +64,8 @@ class LightGcn {
   LightGcnEpoch train_epoch();
 
   std::size_t stride() const { return stride_; }
-  /// F by global node, `stride()` floats apart; columns from `dim` on are zero. After the softmax, which learns cosines,
-  /// each item's row has its length to the power SoftmaxOptions::item_lengths. Valid until the next step.
+  /// F by global node, `stride()` floats apart; columns from `dim` on are zero. After the softmax, which learns
+  /// cosines, each item's row has its length to the power SoftmaxOptions::item_lengths. Valid until the next step.
   std::span<const float> ranking_rows();
   /// E, of the same form. Whoever writes it must own the row in the crew's share of rows.
   std::span<float> layer_zero() { return rows_; }
