@@ -30,14 +30,23 @@ bool has(int rank, int step, GlobalNode node) {
   return (node + static_cast<GlobalNode>(step)) % 3 != 0 && (node * 31 + static_cast<GlobalNode>(rank)) % 4 != 3;
 }
 
-TEST(RowGradientsTest, one_step_of_adam_with_the_sum_of_all_ranks) {
-  const int ranks = world().size();
-  const Graph parted = cut(block_graph(2, kNodes / 2, 4, 1), static_cast<partition::Part>(ranks));
-  const DistributedGraph graph =
-      scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames());
+/// A graph over all ranks, and this rank's rows of a table of learnt rows.
+class RowGradientsTest : public ::testing::Test {
+ protected:
+  static DistributedGraph scattered() {
+    const Graph parted = cut(block_graph(2, kNodes / 2, 4, 1), static_cast<partition::Part>(world().size()));
+    return scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt,
+                         partition::NodeNames());
+  }
+
+  const DistributedGraph graph = scattered();
   const ps::RowRange range{graph.slice.first_node(), graph.slice.last_node()};
-  ps::Table table({.name = "ids", .row_count = kNodes, .dim = kDim, .optimizer = {.kind = ps::OptimizerKind::kAdam}},
-                  range);
+  ps::Table table{{.name = "ids", .row_count = kNodes, .dim = kDim, .optimizer = {.kind = ps::OptimizerKind::kAdam}},
+                  range};
+};
+
+TEST_F(RowGradientsTest, one_step_of_adam_with_the_sum_of_all_ranks) {
+  const int ranks = world().size();
   std::vector<double> row(kNodes * kDim), first(row), second(row), steps(kNodes);
   constexpr float kRate = 0.01F;
   std::uint64_t sent = 0;
@@ -76,14 +85,7 @@ TEST(RowGradientsTest, one_step_of_adam_with_the_sum_of_all_ranks) {
   EXPECT_EQ(sent > 0, ranks > 1);
 }
 
-TEST(RowGradientsTest, rows_that_a_snapshot_is_still_to_read_are_set_aside) {
-  const int ranks = world().size();
-  const Graph parted = cut(block_graph(2, kNodes / 2, 4, 1), static_cast<partition::Part>(ranks));
-  const DistributedGraph graph =
-      scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames());
-  const ps::RowRange range{graph.slice.first_node(), graph.slice.last_node()};
-  ps::Table table({.name = "ids", .row_count = kNodes, .dim = kDim, .optimizer = {.kind = ps::OptimizerKind::kAdam}},
-                  range);
+TEST_F(RowGradientsTest, rows_that_a_snapshot_is_still_to_read_are_set_aside) {
   for (GlobalNode node = graph.slice.first_node(); node < graph.slice.last_node(); ++node) {
     for (std::size_t c = 0; c < kDim; ++c) table.row(node)[c] = gradient_of(7, 0, node, c);
   }
