@@ -11,8 +11,8 @@ PROGRAM = Path(__file__).resolve().parents[2] / "build/release/tests/bench/bench
 CLIENTS, ROWS, DIM = 62, 200_000, 128
 PULLED, FLOODED = 64, 2048  # rows of a request: 32 KiB, and 1 MiB for those who don't behave
 ALLOWED_RATIO = 3
-# What may wait for each of the two (ServerOptions::send_queue_bytes), and 32 MiB for everything else.
-ALLOWED_GROWTH = (2 * 64 + 32) << 20
+# What may wait for each of the two (ServerOptions::send_queue_bytes).
+ALLOWED_GROWTH = 2 * 64 << 20
 # Clients one after another as fast as they can, and clients that think for 50 ms in between.
 LOADS = {"without pause": 0, "a request each 50 ms": 50_000}
 
