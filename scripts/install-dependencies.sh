@@ -13,7 +13,7 @@ build_packages=(g++ cmake ninja-build pkg-config git ca-certificates
   libmetis-dev                          # graph partitioning
   libmicrohttpd-dev                     # metrics over HTTP
   libhwy-dev librandom123-dev           # SIMD with run-time dispatch; random numbers as a function
-  robin-map-dev                         # the hash map that finds replicas
+  robin-map-dev                         # a hash map for rows that come and go
   libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libspdlog-dev
   libtorch-dev libdnnl-dev              # dense algebra and derivatives of graph neural networks
   zlib1g-dev libzstd-dev libxxhash-dev libhdf5-dev liblinear-dev)

@@ -9,11 +9,14 @@ namespace knotwork::worker {
 namespace {
 
 constexpr auto kIdleInterval = std::chrono::milliseconds(500);
-/// How often the courier looks again for a batch that may not start yet, or for rows on their way: often only while
-/// training threads have little left to do. Each look takes a core away from them, and what it holds in its cache.
-constexpr auto kCourierInterval = std::chrono::microseconds(200);
-constexpr auto kUnhurriedInterval = std::chrono::milliseconds(2);
-constexpr std::size_t kEnoughReady = 3;
+/// The courier looks again for a batch that may not start yet, or for rows on their way, when training threads have
+/// done such a part of what is ready for them, in these bounds. Each look takes a core away from them, and what it
+/// holds in its cache.
+constexpr double kPartBetweenLooks = 1.0 / 8;
+constexpr double kShortestInterval = 200e-6;
+constexpr double kLongestInterval = 4e-3;
+/// Of the newest items in the moving mean of an item's time.
+constexpr double kNewestWeight = 0.05;
 
 }  // namespace
 
@@ -183,12 +186,19 @@ void BatchPipeline::wait_for_work() {
   const auto something_was_trained = [&] { return !underway_.empty() && underway_.front()->trained(); };
   // Something may come from other ranks, which wakes nobody here.
   if (!made_.empty() || !started_.empty() || to_settle_) {
-    const bool hurries = ready_.size() < kEnoughReady;
-    changed_.wait_for(lock, hurries ? kCourierInterval : kUnhurriedInterval, something_was_trained);
+    const double interval = std::clamp(seconds_of_ready() * kPartBetweenLooks, kShortestInterval, kLongestInterval);
+    changed_.wait_for(lock, std::chrono::duration<double>(interval), something_was_trained);
     return;
   }
   changed_.wait(lock,
                 [&] { return stop_ || !made_.empty() || something_was_trained() || (no_more_ && in_pipeline_ == 0); });
+}
+
+/// How long training threads will need for what is ready, judged by what they trained last. With the mutex held.
+double BatchPipeline::seconds_of_ready() const {
+  std::size_t items = 0;
+  for (const auto& it : ready_) items += it->batch->item_count() - it->next_item;
+  return seconds_per_item_ * static_cast<double>(items) / options_.threads;
 }
 
 /// The oldest batch with an item left; null when there will be none.
@@ -217,8 +227,11 @@ void BatchPipeline::run_trainer(unsigned thread) {
       current->next_item = last;
       if (last == current->batch->item_count()) ready_.pop_front();
       lock.unlock();
+      const auto begin = Clock::now();
       train_(thread, *current->batch, first, last);
+      const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
       lock.lock();
+      seconds_per_item_ += kNewestWeight * (seconds / static_cast<double>(last - first) - seconds_per_item_);
       current->items_trained += last - first;
       if (current->trained()) changed_.notify_all();
     }

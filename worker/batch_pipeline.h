@@ -93,6 +93,7 @@ class BatchPipeline {
   bool settle_arrived();
   void make_ready(std::shared_ptr<Travelling> arrived);
   void wait_for_work();
+  double seconds_of_ready() const;
   void run_trainer(unsigned thread);
   std::shared_ptr<Travelling> next_ready(std::unique_lock<std::mutex>& lock);
   void fail();
@@ -117,6 +118,7 @@ class BatchPipeline {
   bool stop_ = false;
   std::exception_ptr failure_;
   double waited_seconds_ = 0;
+  double seconds_per_item_ = 0;  // a moving mean
   std::vector<std::jthread> threads_;
 };
 

@@ -35,13 +35,13 @@ constexpr std::size_t kPoolPart = 4;
 /// Batches whose walks are made at once: walkers of all of them cross between ranks in the same messages. A walk that
 /// crosses twenty times takes as many rounds of messages, each of some milliseconds where training threads hold the
 /// cores: these must be few beside the time that the batches train.
-constexpr std::uint64_t kBatchesPerTrip = 32;
+constexpr std::uint64_t kBatchesPerTrip = 16;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
 constexpr std::size_t kPipelineDepth = 8;
 
 /// Uses of a row by ranks that don't own it between two refreshes, on average over all rows, where staleness is not
-/// given.
-constexpr double kUsesOfStaleRow = 4;
+/// given: what quality bears (docs/architecture.md, "Replicas meet").
+constexpr double kUsesOfStaleRow = 16;
 
 /// Calls the progress display about twice a second, from the thread that makes the batches.
 class ProgressTicker {

@@ -9,8 +9,7 @@ using partition::GlobalNode;
 
 namespace {
 
-/// Entries of the index and the states, with the index's spare room.
-constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + 2 * 16;
+constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + ReplicaIndex::bytes_per_entry();
 
 // Training threads may be writing these rows at the same time: see replica_table.h. Not inlined, so that the thread
 // sanitizer's reports carry their names.
@@ -35,12 +34,43 @@ constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + 2 * 16;
   }
 }
 
+/// Weights of two changes a and b in their adaptive sum.
+struct AdaptiveWeights {
+  float a = 1;
+  float b = 1;
+};
+
+AdaptiveWeights adaptive_weights(float aa, float bb, float ab) {
+  if (ab <= 0) return {};
+  return {1 - std::min(1.0F, ab / (2 * aa)), 1 - std::min(1.0F, ab / (2 * bb))};
+}
+
+[[gnu::noinline]] void hogwild_adaptive_merge(float* value, float* base, const float* fresh, std::size_t count) {
+  float aa = 0;
+  float bb = 0;
+  float ab = 0;
+#pragma omp simd reduction(+ : aa, bb, ab)
+  for (std::size_t c = 0; c < count; ++c) {
+    const float a = fresh[c] - base[c];
+    const float b = value[c] - base[c];
+    aa += a * a;
+    bb += b * b;
+    ab += a * b;
+  }
+  const AdaptiveWeights weights = adaptive_weights(aa, bb, ab);
+  for (std::size_t c = 0; c < count; ++c) {
+    value[c] = base[c] + weights.a * (fresh[c] - base[c]) + weights.b * (value[c] - base[c]);
+    base[c] = fresh[c];
+  }
+}
+
 }  // namespace
 
 ReplicaTable::ReplicaTable(std::size_t dim, bool with_accumulators, std::size_t capacity)
     : dim_(dim),
       with_accumulators_(with_accumulators),
       stride_(embeddings::row_stride(dim)),
+      index_(capacity),
       states_(capacity),
       values_(capacity * stride_),
       bases_(capacity * (dim + (with_accumulators ? 1 : 0))),
@@ -51,19 +81,13 @@ std::size_t ReplicaTable::bytes_per_replica(std::size_t dim, bool with_accumulat
   return floats * sizeof(float) + kBookkeepingBytes;
 }
 
-std::optional<ReplicaSlot> ReplicaTable::find(GlobalNode node) const {
-  const auto found = slot_of_.find(node);
-  if (found == slot_of_.end()) return std::nullopt;
-  return found->second;
-}
-
 ReplicaSlot ReplicaTable::claim(GlobalNode node, RowChanges& evicted) {
   const ReplicaSlot slot = free_slot(evicted);
   states_[slot] = {.node = node, .present = true, .changed_since = kNoBatch};
   std::fill_n(values_.data() + slot * stride_, stride_, 0.0F);
   std::fill_n(bases_.data() + slot * wire_width(), wire_width(), 0.0F);
   if (with_accumulators_) accumulators_[slot] = 0;
-  slot_of_[node] = slot;
+  index_.insert(node, slot);
   return slot;
 }
 
@@ -79,7 +103,7 @@ ReplicaSlot ReplicaTable::free_slot(RowChanges& evicted) {
       continue;
     }
     if (state.changed_since != kNoBatch) take_change(slot, evicted);
-    slot_of_.erase(state.node);
+    index_.erase(state.node);
     ++evicted_;
     return slot;
   }
@@ -115,7 +139,8 @@ void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
 
 void ReplicaTable::merge(ReplicaSlot slot, std::span<const float> fresh) {
   float* const base = bases_.data() + slot * wire_width();
-  hogwild_merge(values_.data() + slot * stride_, base, fresh.data(), dim_);
+  const auto merge_values = states_[slot].is_shared ? hogwild_merge : hogwild_adaptive_merge;
+  merge_values(values_.data() + slot * stride_, base, fresh.data(), dim_);
   if (with_accumulators_) hogwild_merge(accumulators_.data() + slot, base + dim_, fresh.data() + dim_, 1);
 }
 

@@ -1,10 +1,18 @@
 // Replicas: copies of other ranks' rows of one table, in bounded memory.
 //
 // A replica is a value, which training changes in place, and a base: the value on which this rank and the owner last
-// agreed. take_change() takes value - base, to be sent to the owner, who adds it up; merge() takes in the owner's fresh
-// value v by value += v - base, base = v. So changes of all ranks add up, and none is lost however late it comes.
-// The change can be weighted: of rows that all ranks change at once, each rank sends its share of a mean.
-// Accumulators of row-wise AdaGrad are sums, too, and travel as one more column.
+// agreed. merge() takes in the owner's fresh value v; take_change() then takes what the owner's row lacks, to be sent
+// and added there, and none is lost however late it comes.
+//
+// What this rank changed meanwhile, b = value - base, and what the others did, a = v - base, are combined by adaptive
+// summation (Maleki et al., "Scaling distributed training with adaptive summation", MLSys 2021, eq. 4):
+//
+//   value = base + (1 - ab / 2aa) a + (1 - ab / 2bb) b
+//
+// so changes that have nothing to do with each other add up, while of two that say the same, as many steps from one
+// stale value do, the row moves by the mean: their sum would overshoot. No part is turned round (weights of at least
+// 0), and changes against each other add up. Rows that all ranks change at once (shared ones) instead send their share
+// of a mean and take in v as it is. Accumulators of row-wise AdaGrad are sums, travel as one more column, and add up.
 //
 // Which replicas stay: those in use (pinned), and of the others those used last, by the second-chance rule (Corbato, "A
 // paging experiment with the Multics system", 1968). Hubs, which every batch touches, so stay on every rank; the rest
@@ -15,7 +23,6 @@
 #include <limits>
 #include <optional>
 #include <span>
-#include <tsl/robin_map.h>
 #include <vector>
 
 #include "embeddings/row_table.h"
@@ -23,15 +30,13 @@
 #include "partition/huge_array.h"
 #include "partition/ids.h"
 #include "ps/table.h"
+#include "worker/replica_index.h"
 
 namespace knotwork::worker {
 
 /// Batches of a rank are numbered from 0.
 using BatchNumber = std::uint64_t;
 inline constexpr BatchNumber kNoBatch = std::numeric_limits<BatchNumber>::max();
-
-/// A replica's place in its table; stays while the replica is pinned.
-using ReplicaSlot = std::uint32_t;
 
 /// Changes on their way to their owners: rows.size() rows of the table's wire width, row-major.
 struct RowChanges {
@@ -43,8 +48,8 @@ struct RowChanges {
   }
 };
 
-/// What the courier knows of a replica.
-struct ReplicaState {
+/// What the courier knows of a replica: a cache line.
+struct alignas(64) ReplicaState {
   partition::GlobalNode node = 0;
   std::uint32_t pins = 0;
   std::uint32_t pool_pins = 0;     ///< of these, by the pool of negatives
@@ -71,13 +76,19 @@ class ReplicaTable {
   std::size_t capacity() const { return states_.size(); }
   /// Replicas that may not go now.
   std::size_t pinned() const { return pinned_; }
-  std::size_t size() const { return slot_of_.size(); }
+  std::size_t size() const { return index_.size(); }
   /// Replicas that had to go for others so far.
   std::uint64_t evicted() const { return evicted_; }
   /// Floats of a row on the wire: dim, and one for the accumulator.
   std::size_t wire_width() const { return dim_ + (with_accumulators_ ? 1 : 0); }
 
-  std::optional<ReplicaSlot> find(partition::GlobalNode node) const;
+  std::optional<ReplicaSlot> find(partition::GlobalNode node) const { return index_.find(node); }
+  /// Ask for the memory of a lookup that comes soon: the first of them well before the second. Inlined always, since
+  /// GCC drops calls of functions that do nothing but prefetch.
+  [[gnu::always_inline]] void prefetch_entry(partition::GlobalNode node) const { index_.prefetch(node); }
+  [[gnu::always_inline]] void prefetch_state(partition::GlobalNode node) const {
+    if (const auto slot = index_.find(node)) __builtin_prefetch(&states_[*slot]);
+  }
   /// A zero row for a node that has no replica yet; merge() will fill it. A replica that has to go for it leaves its
   /// change in `evicted`. REQUIRES pinned() < capacity().
   ReplicaSlot claim(partition::GlobalNode node, RowChanges& evicted);
@@ -93,7 +104,7 @@ class ReplicaTable {
   /// shared_weight of it.
   void take_change(ReplicaSlot slot, RowChanges& changes);
   void set_shared_weight(float weight) { shared_weight_ = weight; }
-  /// Takes in the owner's row of wire_width() floats.
+  /// Takes in the owner's row of wire_width() floats: of a shared replica's as it is, of others' by adaptive summation.
   void merge(ReplicaSlot slot, std::span<const float> fresh);
 
  private:
@@ -107,8 +118,8 @@ class ReplicaTable {
   std::size_t never_used_ = 0;  // slots from here on were never taken
   std::size_t hand_ = 0;
   std::uint64_t evicted_ = 0;
-  tsl::robin_map<partition::GlobalNode, ReplicaSlot> slot_of_;
-  std::vector<ReplicaState> states_;
+  ReplicaIndex index_;
+  partition::HugeArray<ReplicaState> states_;
   partition::HugeArray<float> values_;  // capacity * stride
   partition::HugeArray<float> bases_;   // capacity * wire_width
   partition::HugeArray<float> accumulators_;

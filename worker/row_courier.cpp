@@ -16,6 +16,9 @@ namespace {
 /// After so long, waiting for rows is left to the client, who sends requests again and gives up at its deadline.
 constexpr auto kPatience = std::chrono::milliseconds(50);
 
+/// Positions between asking for what a lookup reads and the lookup.
+constexpr std::size_t kLookahead = 32;
+
 }  // namespace
 
 RowTraffic& RowTraffic::operator+=(const RowTraffic& other) {
@@ -97,15 +100,8 @@ void RowCourier::start(TrainingBatch& batch) {
   held.batch = batch.number;
   oldest_used_ = 0;
   renew_pool(batch, held);
-  batch.context_rows.clear();
-  batch.target_rows.clear();
-  Role& inputs = roles_.front();
-  for (const GlobalNode node : batch.contexts) batch.context_rows.push_back(use(inputs, node, batch.number, held));
-  // Of a row that isn't used, only that rows have accumulators matters.
-  const RowPointer nowhere{nullptr, outputs().replicas.row(0).accumulator};
-  for (const GlobalNode node : batch.targets) {
-    batch.target_rows.push_back(node == kNoTarget ? nowhere : use(outputs(), node, batch.number, held));
-  }
+  use_all(roles_.front(), batch.contexts, held, batch.context_rows);
+  use_all(outputs(), batch.targets, held, batch.target_rows);
   send_fetches(held);
   count();
 }
@@ -161,6 +157,21 @@ void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
   pool_.pop_front();
 }
 
+void RowCourier::use_all(Role& role, std::span<const GlobalNode> nodes, Held& held, RowPointers& rows) {
+  rows.clear();
+  rows.values.reserve(nodes.size());
+  // Of a row that isn't used, only that rows have accumulators matters.
+  const RowPointer nowhere{nullptr, role.replicas.row(0).accumulator};
+  const auto is_elsewhere = [&](std::size_t i) {
+    return i < nodes.size() && nodes[i] != kNoTarget && !is_in_place(nodes[i]);
+  };
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    if (is_elsewhere(i + 2 * kLookahead)) role.replicas.prefetch_entry(nodes[i + 2 * kLookahead]);
+    if (is_elsewhere(i + kLookahead)) role.replicas.prefetch_state(nodes[i + kLookahead]);
+    rows.push_back(nodes[i] == kNoTarget ? nowhere : use(role, nodes[i], held.batch, held));
+  }
+}
+
 RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held& held) {
   ++traffic_.uses;
   if (is_in_place(node)) return {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
@@ -206,7 +217,8 @@ void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, const Pati
     state.valid_at = options_.consistency.bounded ? least_clock_ : batch;
     state.arriving = true;
     const std::size_t changes = role.exchanged.rows.size();
-    if (state.changed_since != kNoBatch) role.replicas.take_change(slot, role.exchanged);
+    // Of a row that is this rank's as much as the others', the change leaves now; of others when it has met theirs.
+    if (state.is_shared && state.changed_since != kNoBatch) role.replicas.take_change(slot, role.exchanged);
     ask(role.exchanged.rows.size() > changes ? role.exchanging : role.wanted, slot, state);
   }
   oldest_used_ = std::max(oldest_used_, batch - std::min(batch, state.valid_at));
@@ -287,11 +299,20 @@ void RowCourier::settle(TrainingBatch& batch) {
 
 void RowCourier::merge(Role& role, const Fetch& fetch, bool in_use) {
   const std::size_t width = role.replicas.wire_width();
+  RowChanges changes;
   for (std::size_t i = 0; i < fetch.slots.size(); ++i) {
     if ((fetch.in_use[i] != 0) != in_use) continue;
-    role.replicas.merge(fetch.slots[i], std::span(fetch.arrived).subspan(i * width, width));
-    role.replicas.state(fetch.slots[i]).arriving = false;
+    const ReplicaSlot slot = fetch.slots[i];
+    role.replicas.merge(slot, std::span(fetch.arrived).subspan(i * width, width));
+    ReplicaState& state = role.replicas.state(slot);
+    state.arriving = false;
+    if (state.is_shared || state.changed_since == kNoBatch) continue;
+    const BatchNumber due_at = std::max(state.due_at, trained_ + push_after_);
+    role.replicas.take_change(slot, changes);
+    // Batches underway may be changing it.
+    if (state.pins > 0) mark_changed(role, slot, trained_, due_at);
   }
+  push(role, changes);
 }
 
 void RowCourier::release(TrainingBatch& batch) {

@@ -2,14 +2,14 @@
 //
 // The walk is the prefetch list: a batch is known before it is trained, so its rows of other ranks are pulled meanwhile
 // and are replicas (replica_table.h) until memory is wanted for others. A replica that is used again is refreshed once
-// it is older than the staleness bound, and its change leaves in the same round trip; changes of replicas that nobody
-// uses leave when they reach that age. So a row that is hit fifty times between two syncs travels once.
+// it is older than the staleness bound, and its change leaves when it has met the fresh value; changes of replicas that
+// nobody uses leave when they reach that age. So a row that is hit fifty times between two syncs travels once.
 //
 // Nodes that all ranks meet many times in every batch (hubs) are shared: each rank, the owner too, trains a replica,
 // and the owner's row becomes the mean of them after each batch. Each of these replicas has moved as far as its batch
 // lets it, so the sum of such changes would overshoot (McDonald, Hall, Mann, "Distributed training strategies for the
-// structured perceptron", NAACL 2010, mix parameters for the same reason); rows that are used seldom have not, and
-// theirs add up.
+// structured perceptron", NAACL 2010, mix parameters for the same reason); of other rows replica_table.h judges by the
+// changes themselves.
 //
 // Negatives come from a pool of rows that follows the global distribution (negative_pool.h), of which a chunk is
 // renewed with every batch; its rows are replicas like others, but may be older: what walks teach a row outweighs what
@@ -167,6 +167,8 @@ class RowCourier final : public BatchCourier {
   void renew_pool(TrainingBatch& batch, Held& held);
   void retire_from_pool(Role& role, BatchNumber batch, Held& held);
   std::shared_ptr<PoolChunk> make_chunk(Role& role, std::span<const partition::GlobalNode> nodes, Held& held);
+  /// Rows of a role for the nodes of a batch, position by position.
+  void use_all(Role& role, std::span<const partition::GlobalNode> nodes, Held& held, RowPointers& rows);
   embeddings::RowPointer use(Role& role, partition::GlobalNode node, BatchNumber batch, Held& held);
   /// The slot of a node of another rank, claimed and asked for if there is none.
   ReplicaSlot replica_of(Role& role, partition::GlobalNode node, Held& held);

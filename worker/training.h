@@ -52,8 +52,9 @@ struct TrainingOptions {
   /// Several ranks only: so many, the last ones, keep the tables' rows and train nothing; 0: every rank keeps those of
   /// its own nodes. The graph must have been scattered for as many.
   std::uint32_t server_ranks = 0;
-  /// Several ranks only: walks in a batch of each rank.
-  std::uint32_t batch_walks = 256;
+  /// Several ranks only: walks in a batch of each rank. Messages and looks at replicas are for each batch, so small
+  /// ones make training threads wait for the others of their core.
+  std::uint32_t batch_walks = 1024;
   /// Several ranks only: how old rows of other ranks may be, in batches.
   Consistency consistency;
   /// Several ranks only: memory for copies of other ranks' rows, on each rank.

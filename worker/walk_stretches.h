@@ -41,7 +41,7 @@ struct StretchOptions {
   /// At least so many positions in a row must lie with another rank before it takes over.
   std::uint32_t shortest_stretch = 5;
   /// A rank gets at most so much more than the mean of all ranks.
-  double most_over_mean = 1.1;
+  double most_over_mean = 1.02;
 };
 
 /// Cuts `path`, whole and without margins, by owner; rank_bounds as in DistributedGraph. Stretches cover the path in

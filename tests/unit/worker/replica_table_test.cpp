@@ -60,6 +60,34 @@ TEST(ReplicaTableTest, holds_what_the_owner_sent_and_sends_what_changed) {
   EXPECT_EQ(changes.values, (std::vector<float>{0, 0, 0.25F}));
 }
 
+/// What a replica holds, and the owner's row after its change, where the owner's row has gone from 1, 1, 1 to `theirs`
+/// and the replica by `mine`.
+std::vector<float> merged(const std::vector<float>& theirs, const std::vector<float>& mine, bool is_shared = false) {
+  ReplicaTable table(kDim, false, 1);
+  RowChanges changes;
+  const ReplicaSlot slot = table.claim(5, changes);
+  table.merge(slot, std::vector<float>{1, 1, 1});
+  table.state(slot).is_shared = is_shared;
+  for (std::size_t c = 0; c < kDim; ++c) table.row(slot).values[c] += mine[c];
+  std::vector<float> owner = theirs;
+  table.merge(slot, owner);
+  std::vector<float> held(table.row(slot).values, table.row(slot).values + kDim);
+  table.take_change(slot, changes);
+  for (std::size_t c = 0; c < kDim && !changes.rows.empty(); ++c) owner[c] += changes.values[c];
+  EXPECT_EQ(owner, held) << "the owner and the replica agree once the change has arrived";
+  return held;
+}
+
+TEST(ReplicaTableTest, changes_that_say_the_same_are_averaged_and_others_add_up) {
+  EXPECT_EQ(merged({1, 3, 1}, {4, 0, 0}), (std::vector<float>{5, 3, 1})) << "at right angles";
+  EXPECT_EQ(merged({1, 3, 1}, {0, 2, 0}), (std::vector<float>{1, 3, 1})) << "the same step twice is one step";
+  EXPECT_EQ(merged({1, 3, 1}, {0, 8, 0}), (std::vector<float>{1, 8, 1}))
+      << "2 is not turned round by 8: 0 * 2 + 7 / 8 * 8";
+  EXPECT_EQ(merged({1, 3, 1}, {0, 3, 0}), (std::vector<float>{1, 3.5F, 1})) << "the mean of 2 and 3";
+  EXPECT_EQ(merged({1, 3, 1}, {0, -1, 0}), (std::vector<float>{1, 2, 1})) << "against each other";
+  EXPECT_EQ(merged({1, 3, 1}, {0, 2, 0}, true), (std::vector<float>{1, 5, 1})) << "shared rows weigh what they send";
+}
+
 TEST(ReplicaTableTest, pinned_replicas_stay_and_used_ones_get_a_second_chance) {
   ReplicaTable table(kDim, false, 3);
   Owner owner;
