@@ -45,7 +45,7 @@ AdaptiveWeights adaptive_weights(float aa, float bb, float ab) {
   return {1 - std::min(1.0F, ab / (2 * aa)), 1 - std::min(1.0F, ab / (2 * bb))};
 }
 
-[[gnu::noinline]] void hogwild_adaptive_merge(float* value, float* base, const float* fresh, std::size_t count) {
+[[gnu::noinline]] void hogwild_merge_adaptively(float* value, float* base, const float* fresh, std::size_t count) {
   float aa = 0;
   float bb = 0;
   float ab = 0;
@@ -139,7 +139,7 @@ void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
 
 void ReplicaTable::merge(ReplicaSlot slot, std::span<const float> fresh) {
   float* const base = bases_.data() + slot * wire_width();
-  const auto merge_values = states_[slot].is_shared ? hogwild_merge : hogwild_adaptive_merge;
+  const auto merge_values = states_[slot].is_shared ? hogwild_merge : hogwild_merge_adaptively;
   merge_values(values_.data() + slot * stride_, base, fresh.data(), dim_);
   if (with_accumulators_) hogwild_merge(accumulators_.data() + slot, base + dim_, fresh.data() + dim_, 1);
 }
