@@ -15,18 +15,21 @@ from pathlib import Path
 import numpy
 
 KEY_BYTES = 8
-BATCH_WALKS = 256  # of a rank, on large graphs
-STALENESS = 64     # what embed chooses where remote rows are seldom used
-# worker/distributed_training.cpp: nodes of the pool of negatives, at most so many a node, and how long one stays.
-POOL, POOL_PER_NODE, POOL_LIFETIME = 65536, 4, 128
+BATCH_WALKS = 1024  # of a rank, on large graphs
+# worker/distributed_training.cpp: uses of a row between two refreshes, and the bounds of the staleness chosen for them.
+USES_OF_STALE_ROW, LEAST_STALENESS, STALENESS = 16, 1, 64
+# worker/distributed_training.cpp: nodes of the pool of negatives, at most so many a node, how many batches one stays, and how
+# often it is refreshed in a training.
+POOL, POOL_PER_NODE, POOL_LIFETIME, POOL_REFRESHES = 65536, 4, 128, 4
 ROW_TERMS = ("remote use / (1 + staleness × uses of a replica a batch)", "row of the pool that is renewed or refreshed",
              "batch × (1 − 1 / ranks)", "replica")
 SECOND_TERMS = ("row moved", "batch", "walker byte")
 
 
-def pool_rows(nodes, staleness):
-    """Of the pool of negatives, those that a batch renews or refreshes."""
-    return min(POOL, POOL_PER_NODE * nodes) * (1 / POOL_LIFETIME + 1 / (1 + staleness))
+def pool_rows(nodes, staleness, batches):
+    """Of the pool of negatives, those that a batch renews or refreshes, where a rank trains so many batches."""
+    age = max(staleness, batches / POOL_REFRESHES) if staleness else 0
+    return min(POOL, POOL_PER_NODE * nodes) * (1 / POOL_LIFETIME + 1 / (1 + age))
 
 
 def pairs_of_a_word(length, window=10):
@@ -52,12 +55,19 @@ class Run:
         self.core_seconds = m["train_seconds"] * self.ranks
         self.is_plain = self.options["encrypt"] == "never" or self.facts["hosts"] == 1
 
+    def staleness(self):
+        """Batches, as given or as embed chose them by contexts, which are half of all uses."""
+        if "staleness" in self.options:
+            return self.options["staleness"]
+        uses = self.remote_uses / 2 * self.ranks / max(1, self.metrics["batches"]) / self.metrics["nodes"]
+        return min(max(USES_OF_STALE_ROW / max(uses, 1e-9), LEAST_STALENESS), STALENESS)
+
     def row_features(self):
         m = self.metrics
         reuse = self.remote_uses / max(1, m["batches"] * m["replicas"])
         elsewhere = m["batches"] * (1 - 1 / self.ranks)
-        return (self.remote_uses / (1 + m["staleness_max"] * reuse), pool_rows(m["nodes"], m["staleness_max"]) * elsewhere, elsewhere,
-                m["replicas"])
+        pool = pool_rows(m["nodes"], self.staleness(), m["batches"] / self.ranks)
+        return (self.remote_uses / (1 + self.staleness() * reuse), pool * elsewhere, elsewhere, m["replicas"])
 
     def second_features(self):
         return (self.rows, self.metrics["batches"], self.metrics["walker_bytes"])
@@ -97,7 +107,8 @@ class Model:
     def __init__(self, runs):
         many = [run for run in runs if run.ranks > 1]
         own_core = [run for run in runs if run.facts["own_core"]]
-        alone = [run for run in own_core if run.ranks == 1 and run.facts.get("copies", 1) == 1]
+        # One job by itself and several at once: where ranks train, all cores are busy.
+        alone = [run for run in own_core if run.ranks == 1]
         self.pair_seconds = {graph: statistics.median(run.core_seconds / run.pairs for run in alone if run.facts["graph"] == graph)
                              for graph in sorted({run.facts["graph"] for run in alone})}
         self.timed = [run for run in own_core if run.ranks > 1 and run.facts["graph"] in self.pair_seconds]
@@ -128,7 +139,7 @@ class Model:
         for run in self.many:
             moved = float(numpy.dot(self.rows, run.row_features()))
             size = moved * run.row_bytes / max(1, run.rows)
-            cells = [run.name, run.ranks, f"{run.metrics['remote_share']:.1%}", run.metrics["staleness_max"],
+            cells = [run.name, run.ranks, f"{run.metrics['remote_share']:.1%}", f"{run.staleness():.0f}",
                      f"{run.row_bytes / run.pairs:.2f}", f"{size / run.pairs:.2f}", percent(size, run.row_bytes)]
             if run in self.timed and run.is_plain in self.seconds:
                 core = (self.pair_seconds[run.facts["graph"]] * run.pairs + numpy.dot(self.seconds[run.is_plain], run.second_features()))
@@ -151,7 +162,7 @@ class Model:
         for share in (0.02, 0.07, 0.30, 0.70):
             for wire, value_bytes in (("float32", 4), ("bf16", 2)):
                 many = words / (BATCH_WALKS * o.length)
-                moved = self.rows[0] * share * uses + (self.rows[1] * pool_rows(o.nodes, STALENESS) + self.rows[2]) * many
+                moved = self.rows[0] * share * uses + (self.rows[1] * pool_rows(o.nodes, STALENESS, many / o.hosts) + self.rows[2]) * many
                 # A row pulled bears its key in the request, a row pushed beside it.
                 size = moved * (o.dim * value_bytes + KEY_BYTES)
                 near = min(walker_bytes, key=lambda known: abs(known - share))
