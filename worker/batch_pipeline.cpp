@@ -77,6 +77,18 @@ void BatchPipeline::submit(std::unique_ptr<TrainingBatch> batch, const std::func
   idle();
 }
 
+BatchPipeline::Clock::time_point BatchPipeline::drain(const std::function<void()>& idle) {
+  {
+    const std::lock_guard lock(mutex_);
+    drains_ = true;
+    last_released_ = Clock::now();
+  }
+  changed_.notify_all();
+  wait_until(idle, [&] { return !drains_; });
+  const std::lock_guard lock(mutex_);
+  return last_released_;
+}
+
 void BatchPipeline::finish(const std::function<void()>& idle) {
   {
     const std::lock_guard lock(mutex_);
@@ -93,17 +105,23 @@ double BatchPipeline::waited_seconds() const {
 
 void BatchPipeline::run_courier() {
   try {
-    while (true) {
+    while (courier_step()) {
+    }
+    Idleness now = idleness();
+    for (; now == Idleness::kWaiting || now == Idleness::kDrained; now = idleness()) {
+      if (now == Idleness::kWaiting) {
+        wait_for_work();
+      } else {
+        courier_.flush();
+        const std::lock_guard lock(mutex_);
+        drains_ = false;
+        changed_.notify_all();
+      }
       while (courier_step()) {
       }
-      {
-        std::unique_lock lock(mutex_);
-        if (stop_) return;
-        if (no_more_ && in_pipeline_ == 0) break;
-      }
-      wait_for_work();
     }
-    courier_.close();
+    if (now == Idleness::kStopped) return;
+    courier_.flush();
     const std::lock_guard lock(mutex_);
     closed_ = true;
   } catch (...) {
@@ -111,6 +129,15 @@ void BatchPipeline::run_courier() {
   }
   changed_.notify_all();
   ready_changed_.notify_all();
+}
+
+/// Why the courier has nothing to do.
+BatchPipeline::Idleness BatchPipeline::idleness() const {
+  const std::lock_guard lock(mutex_);
+  if (stop_) return Idleness::kStopped;
+  if (in_pipeline_ > 0) return Idleness::kWaiting;
+  if (drains_) return Idleness::kDrained;
+  return no_more_ ? Idleness::kOver : Idleness::kWaiting;
 }
 
 /// Does one thing that can be done; false if there is none.
@@ -176,6 +203,7 @@ bool BatchPipeline::release_trained() {
   {
     const std::lock_guard lock(mutex_);
     --in_pipeline_;
+    last_released_ = Clock::now();
   }
   changed_.notify_all();
   return true;
@@ -190,8 +218,9 @@ void BatchPipeline::wait_for_work() {
     changed_.wait_for(lock, std::chrono::duration<double>(interval), something_was_trained);
     return;
   }
-  changed_.wait(lock,
-                [&] { return stop_ || !made_.empty() || something_was_trained() || (no_more_ && in_pipeline_ == 0); });
+  changed_.wait(lock, [&] {
+    return stop_ || !made_.empty() || something_was_trained() || ((no_more_ || drains_) && in_pipeline_ == 0);
+  });
 }
 
 /// How long training threads will need for what is ready, judged by what they trained last. With the mutex held.

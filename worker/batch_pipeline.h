@@ -10,6 +10,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -45,8 +46,8 @@ class BatchCourier {
   virtual void settle(TrainingBatch& batch) = 0;
   /// A batch has been trained; batches come in order.
   virtual void release(TrainingBatch& batch) = 0;
-  /// All batches were released: everything that changed goes out.
-  virtual void close() = 0;
+  /// All batches were released: everything that changed goes out, and has arrived when this returns. Others may follow.
+  virtual void flush() = 0;
 };
 
 struct PipelineOptions {
@@ -67,6 +68,8 @@ using TrainItems =
 
 class BatchPipeline {
  public:
+  using Clock = std::chrono::steady_clock;
+
   /// Starts the threads. `courier` must outlive the pipeline.
   BatchPipeline(const PipelineOptions& options, BatchCourier& courier, TrainItems train);
   /// Ends the threads; batches not yet trained are dropped (when an exception is on its way out).
@@ -77,7 +80,10 @@ class BatchPipeline {
   /// Hands a batch over; waits while `depth` are underway and `backlog` wait for that, and calls `idle` about twice a
   /// second meanwhile. Throws what another thread of the pipeline threw. For one thread.
   void submit(std::unique_ptr<TrainingBatch> batch, const std::function<void()>& idle);
-  /// Waits until all batches are trained and their changes are where they belong. Throws as submit() does.
+  /// Waits until all batches are trained and their changes are where they belong; others may follow. Returns when the
+  /// last of them was trained. Throws as submit() does.
+  Clock::time_point drain(const std::function<void()>& idle);
+  /// The same, after which none follow.
   void finish(const std::function<void()>& idle);
 
   /// Seconds that training threads found nothing to train between the first batch and the last, summed over threads.
@@ -85,9 +91,11 @@ class BatchPipeline {
 
  private:
   struct Travelling;
-  using Clock = std::chrono::steady_clock;
+
+  enum class Idleness { kWaiting, kDrained, kOver, kStopped };
 
   void run_courier();
+  Idleness idleness() const;
   bool courier_step();
   bool release_trained();
   bool settle_arrived();
@@ -113,10 +121,12 @@ class BatchPipeline {
   std::deque<std::shared_ptr<Travelling>> ready_;     // items left to take
   std::deque<std::shared_ptr<Travelling>> underway_;  // handed out, oldest first, until released
   std::size_t in_pipeline_ = 0;
+  bool drains_ = false;  // drain() waits
   bool no_more_ = false;
   bool closed_ = false;
   bool stop_ = false;
   std::exception_ptr failure_;
+  Clock::time_point last_released_;
   double waited_seconds_ = 0;
   double seconds_per_item_ = 0;  // a moving mean
   std::vector<std::jthread> threads_;

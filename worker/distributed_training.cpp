@@ -62,8 +62,8 @@ class ProgressTicker {
 /// Courier and pipeline of one training, and the batches' numbers.
 class Conveyor {
  public:
-  /// `all_batches`: of this rank, from the first to the last. `first_number`: of its first batch in the job; others
-  /// begin anew after each snapshot.
+  /// `all_batches`: of this rank, from the first to the last. `first_number`: of its first batch in the job; a resumed
+  /// job begins anew.
   Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, BatchNumber all_batches,
            std::size_t largest_batch, std::size_t items_per_task, TrainItems train, BatchNumber first_number)
       : first_number_(first_number),
@@ -103,8 +103,16 @@ class Conveyor {
     }
   }
 
-  /// Batches that were submitted.
-  BatchNumber batches() const { return next_number_; }
+  /// Batches of the job that were submitted.
+  BatchNumber batches() const { return first_number_ + next_number_; }
+
+  /// Collective. Returns when the changes of all ranks are in their tables: the moment when this rank had trained what
+  /// was submitted. Other batches may follow; replicas stay.
+  BatchPipeline::Clock::time_point drain(cluster::Communicator& communicator) {
+    const auto trained = pipeline_.drain(std::ref(ticker_));
+    communicator.barrier();
+    return trained;
+  }
 
   /// Collective. Returns when the changes of all ranks are in their tables.
   DistributedCosts finish(cluster::Communicator& communicator) {
@@ -142,6 +150,19 @@ class Conveyor {
   BatchNumber next_number_ = 0;
   BatchPipeline pipeline_;  // last: its threads use the others
 };
+
+/// Collective. Votes and, if need be, takes a snapshot: everything that was submitted is trained then, and its changes
+/// are with the rows' owners. Returns whether training is to go on. `position`: of the batches of the job so far.
+bool look_at_rest(const DistributedJob& job, std::optional<Conveyor>& conveyor,
+                  const std::function<TrainingPosition(BatchNumber)>& position) {
+  if (job.breaks == nullptr) return true;
+  const SnapshotKeeper::Vote vote = job.breaks->vote(true);
+  if (!vote.snapshot) return !vote.stop;
+  const auto resting_since = conveyor ? conveyor->drain(job.communicator) : TrainingBreaks::Clock::now();
+  const auto go_on = vote.stop ? std::function<void()>() : [] {};
+  job.breaks->take(position(conveyor ? conveyor->batches() : job.first_batch), resting_since, go_on);
+  return !vote.stop;
+}
 
 template <typename Trainer>
 std::vector<Trainer> make_trainers(unsigned count, const embeddings::SkipGramOptions& options) {
@@ -294,7 +315,7 @@ class WalkTrips {
         batch_walks_(batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers())),
         walks_(job.communicator, job.graph, engine, job.options.threads),
         trainers_(make_trainers<embeddings::SkipGramTrainer>(job.options.threads, job.options.skipgram)),
-        batches_done_(job.first_batch) {}
+        position_{.leftovers = 0, .round = schedule.first_round()} {}
 
   DistributedCosts run() {
     const BatchPlan of_leftovers = plan_batches(job_.communicator, schedule_.leftovers().size(), batch_walks_);
@@ -304,13 +325,13 @@ class WalkTrips {
         run_trips(of_leftovers, schedule_.leftovers().size(), [&](std::uint64_t first, std::uint64_t last) {
           const auto part = schedule_.leftovers().subspan(first, last - first);
           starts_.assign(part.begin(), part.end());
-          position_ = {.leftovers = last, .round = schedule_.first_round()};
+          return WalkPosition{.leftovers = last, .round = schedule_.first_round()};
         });
     for (std::uint32_t walk = schedule_.first_round(); goes_on && walk < schedule_.rounds(); ++walk) {
       const embeddings::StartOrder order(job_.options.seed, walk, static_cast<GlobalNode>(schedule_.nodes()));
       const bool next = run_trips(of_round, schedule_.nodes(), [&](std::uint64_t first, std::uint64_t last) {
         choose_starts(job_.graph, order, walk, first, last, starts_);
-        position_ = {.leftovers = schedule_.leftovers().size(), .round = walk, .place = last};
+        return WalkPosition{.leftovers = schedule_.leftovers().size(), .round = walk, .place = last};
       });
       if (!next) break;
     }
@@ -325,25 +346,27 @@ class WalkTrips {
   template <typename Choose>
   bool run_trips(const BatchPlan& plan, std::uint64_t items, const Choose& choose) {
     for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
-      if (!look_around()) return false;
       const std::uint64_t batches = std::min(kBatchesPerTrip, plan.batches - trip);
       const std::uint64_t first = std::min(trip * plan.batch_size, items);
-      choose(first, std::min(first + batches * plan.batch_size, items));
-      travel(batches);
+      const WalkPosition next = choose(first, std::min(first + batches * plan.batch_size, items));
+      const StretchBatch own = travel();
+      // With the next walks at hand, so that a snapshot keeps training threads waiting no longer than it must.
+      if (!look_around()) return false;
+      if (!conveyor_) start(own, batches);
+      conveyor_->submit(batches_of(own, batches, starts_.size()));
+      position_ = next;
     }
     return true;
   }
 
-  /// The walks of starts_, in so many batches.
-  void travel(std::uint64_t batches) {
+  /// Collective. The stretches that this rank trains of all ranks' walks of starts_.
+  StretchBatch travel() {
     walks_.generate(starts_, made_);
     keep_walks(job_.graph, starts_, made_, keep_, job_.options.seed, whole_walks_);
     const StretchOptions sharing{.window = job_.options.skipgram.window};
-    const StretchBatch own =
-        share_out(job_.communicator, whole_walks_, job_.graph.rank_bounds, sharing, stretch_bytes_);
+    StretchBatch own = share_out(job_.communicator, whole_walks_, job_.graph.rank_bounds, sharing, stretch_bytes_);
     job_.meter.walker_bytes.store(walks_.counters().bytes_sent + stretch_bytes_, std::memory_order_relaxed);
-    if (!conveyor_) start(own, batches);
-    conveyor_->submit(batches_of(own, batches, starts_.size()));
+    return own;
   }
 
   /// Made when the first walks say which nodes are frequent.
@@ -359,7 +382,7 @@ class WalkTrips {
     };
     conveyor_.emplace(job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
                       consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches)), all_batches_,
-                      2 * batch_positions, 4, train, batches_done_);
+                      2 * batch_positions, 4, train, job_.first_batch);
   }
 
   void finish() {
@@ -367,21 +390,11 @@ class WalkTrips {
     DistributedCosts costs = conveyor_->finish(job_.communicator);
     costs_.rows += costs.rows;
     costs_.waited_seconds += costs.waited_seconds;
-    batches_done_ += conveyor_->batches();
-    conveyor_.reset();
   }
 
-  /// For a snapshot everything that was submitted is trained, and its changes are with the rows' owners.
   bool look_around() {
-    if (job_.breaks == nullptr) return true;
-    const SnapshotKeeper::Vote vote = job_.breaks->vote(true);
-    if (!vote.snapshot) return true;
-    const auto since = TrainingBreaks::Clock::now();
-    finish();
-    const TrainingPosition position{.walks = position_, .batches = batches_done_};
-    job_.breaks->take(
-        position, since, vote.stop ? std::function<void()>() : [] {});
-    return !vote.stop;
+    return look_at_rest(job_, conveyor_,
+                        [&](BatchNumber batches) { return TrainingPosition{.walks = position_, .batches = batches}; });
   }
 
   const DistributedJob& job_;
@@ -394,10 +407,9 @@ class WalkTrips {
   std::vector<WalkStart> starts_;
   WalkBatch made_;
   StretchBatch whole_walks_;
-  WalkPosition position_;
+  WalkPosition position_;  // behind what was submitted
   std::uint64_t stretch_bytes_ = 0;
   BatchNumber all_batches_ = 0;
-  BatchNumber batches_done_;
   DistributedCosts costs_;
 };
 
@@ -429,27 +441,12 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
   };
   const std::uint64_t batch_positions = stars_per_batch * skipgram.window;
   std::optional<Conveyor> conveyor;
-  DistributedCosts costs;
-  BatchNumber batches_done = job.first_batch;
-  const auto finish = [&] {
-    if (!conveyor) return;
-    const DistributedCosts more = conveyor->finish(job.communicator);
-    costs.rows += more.rows;
-    costs.waited_seconds += more.waited_seconds;
-    batches_done += conveyor->batches();
-    conveyor.reset();
-  };
   for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
-    const SnapshotKeeper::Vote vote = job.breaks == nullptr ? SnapshotKeeper::Vote{} : job.breaks->vote(true);
-    if (vote.snapshot) {
-      const auto since = TrainingBreaks::Clock::now();
-      finish();
-      const TrainingPosition position{
-          .walks = {}, .units = std::min(trip * plan.batch_size, stars_left.count), .batches = batches_done};
-      job.breaks->take(
-          position, since, vote.stop ? std::function<void()>() : [] {});
-    }
-    if (vote.stop) break;
+    const bool goes_on = look_at_rest(job, conveyor, [&](BatchNumber batches) {
+      return TrainingPosition{
+          .walks = {}, .units = std::min(trip * plan.batch_size, stars_left.count), .batches = batches};
+    });
+    if (!goes_on) break;
     std::vector<std::unique_ptr<TrainingBatch>> batches;
     for (std::uint64_t i = trip; i < std::min(trip + kBatchesPerTrip, plan.batches); ++i) {
       const std::uint64_t first = std::min(i * plan.batch_size, stars_left.count);
@@ -460,12 +457,11 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
       const std::vector<GlobalNode>& contexts = batches.front()->contexts;
       conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
                        consistency_of(job.options, remote_uses_a_batch(job, contexts, 1)), plan.batches,
-                       batch_positions, 64, train, batches_done);
+                       batch_positions, 64, train, job.first_batch);
     }
     conveyor->submit(std::move(batches));
   }
-  finish();
-  return costs;
+  return conveyor ? conveyor->finish(job.communicator) : DistributedCosts{};
 }
 
 }  // namespace knotwork::worker

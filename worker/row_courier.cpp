@@ -404,12 +404,15 @@ void RowCourier::publish_clock(BatchNumber batches_sent) {
   published_ = batches_sent;
 }
 
-void RowCourier::close() {
+void RowCourier::flush() {
   for (Role& role : roles_) {
     RowChanges changes;
     for (ReplicaSlot slot = 0; slot < role.replicas.capacity(); ++slot) {
       const ReplicaState& state = role.replicas.state(slot);
-      if (state.present && state.changed_since != kNoBatch) role.replicas.take_change(slot, changes);
+      if (!state.present || state.changed_since == kNoBatch) continue;
+      role.replicas.take_change(slot, changes);
+      // What stays pinned is of the pool, which batches to come may draw.
+      if (state.pins > 0) mark_changed(role, slot, trained_, trained_ + pool_patience_.push_after);
     }
     push(role, changes);
   }

@@ -95,8 +95,9 @@ struct ClockTable {
 
 class RowCourier final : public BatchCourier {
  public:
-  /// `client` must outlive the courier and is the courier's thread's from the first call to close(). `largest_batch`:
-  /// positions that a batch has at most. Throws partition::InputError if replica_bytes can't hold what one batch needs.
+  /// `client` must outlive the courier and is the courier's thread's from the first call to the last flush().
+  /// `largest_batch`: positions that a batch has at most. Throws partition::InputError if replica_bytes can't hold what
+  /// one batch needs.
   RowCourier(ps::Client& client, const ModelRows& model, const ClockTable& clocks, const CourierOptions& options,
              std::size_t largest_batch);
 
@@ -106,9 +107,9 @@ class RowCourier final : public BatchCourier {
   bool finish_start(TrainingBatch& batch) override;
   void settle(TrainingBatch& batch) override;
   void release(TrainingBatch& batch) override;
-  void close() override;
+  void flush() override;
 
-  /// After close(), or from the courier's thread.
+  /// After the last flush(), or from the courier's thread.
   const RowTraffic& traffic() const { return traffic_; }
 
  private:

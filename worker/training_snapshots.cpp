@@ -107,9 +107,6 @@ class Trainer::State::Breaks final : public TrainingBreaks {
       content.tables[i].frozen = std::make_shared<FrozenRows>(*content.tables[i].rows);
       frozen_.emplace_back(content.tables[i].rows, content.tables[i].frozen);
     }
-    // The ranks' clocks of ssp and bsp begin anew with the next batch.
-    const ps::TableIndex clocks = state_.blocks[state_.block_at_hand].clocks;
-    *state_.shard.table(clocks).row(static_cast<ps::RowIndex>(state_.communicator.rank())) = 0;
     if (go_on) go_on();
     content.pause_seconds = std::chrono::duration<double>(Clock::now() - resting_since).count();
     // Whoever copies rows now has in them what all ranks had done when they stood still.

@@ -38,7 +38,7 @@ class SlowCourier final : public BatchCourier {
   }
   static bool needs_settling(const TrainingBatch& batch) { return batch.number % 3 != 0; }
   void release(TrainingBatch& batch) override { EXPECT_EQ(batch.number, released++); }
-  void close() override { is_closed = true; }
+  void flush() override { flushed_after.push_back(released); }
 
   std::atomic<BatchNumber> allowed = kNoBatch;
   std::atomic<BatchNumber> arrived = 0;
@@ -48,7 +48,7 @@ class SlowCourier final : public BatchCourier {
   BatchNumber underway_most = 0;
   BatchNumber fails_at = kNoBatch;
   int looks = 0;
-  bool is_closed = false;
+  std::vector<BatchNumber> flushed_after;
 };
 
 std::unique_ptr<TrainingBatch> batch_of(BatchNumber number, std::size_t items) {
@@ -84,8 +84,29 @@ TEST(BatchPipelineTest, every_item_is_trained_once_in_rows_that_have_arrived) {
     }
     EXPECT_EQ(courier.released, kBatches);
     EXPECT_LE(courier.underway_most, 3U);
-    EXPECT_TRUE(courier.is_closed);
+    EXPECT_EQ(courier.flushed_after, std::vector<BatchNumber>{kBatches});
   }
+}
+
+TEST(BatchPipelineTest, others_may_follow_when_all_batches_are_drained) {
+  SlowCourier courier;
+  std::atomic<std::size_t> trained = 0;
+  BatchPipeline pipeline({.threads = 2, .depth = 3}, courier,
+                         [&](unsigned, const TrainingBatch&, std::size_t first, std::size_t last) {
+                           std::this_thread::sleep_for(1ms);
+                           trained += last - first;
+                         });
+  pipeline.drain(kNothing);
+  for (BatchNumber i = 0; i < 6; ++i) pipeline.submit(batch_of(i, 8), kNothing);
+  const auto begin = std::chrono::steady_clock::now();
+  const auto since = pipeline.drain(kNothing);
+  EXPECT_EQ(trained, 6U * 8U);
+  EXPECT_GE(since, begin) << "some batches were left";
+  EXPECT_LE(since, std::chrono::steady_clock::now());
+  for (BatchNumber i = 6; i < 8; ++i) pipeline.submit(batch_of(i, 8), kNothing);
+  pipeline.finish(kNothing);
+  EXPECT_EQ(trained, 8U * 8U);
+  EXPECT_EQ(courier.flushed_after, (std::vector<BatchNumber>{0, 6, 8}));
 }
 
 TEST(BatchPipelineTest, a_batch_that_may_not_start_yet_holds_up_those_behind) {

@@ -91,7 +91,7 @@ TEST(RowCourierTest, changes_of_both_ranks_add_up) {
       ranks.couriers[rank]->release(batch);
     }
   }
-  for (auto& courier : ranks.couriers) courier->close();
+  for (auto& courier : ranks.couriers) courier->flush();
   EXPECT_EQ(ranks.owned(3), 40.0F);
   EXPECT_EQ(ranks.owned(30), 400.0F);
   // A remote row was not pulled for each of twenty batches: that is what replicas are for.
@@ -110,7 +110,7 @@ TEST(RowCourierTest, changes_of_shared_rows_are_averaged) {
       ranks.couriers[rank]->release(batch);
     }
   }
-  for (auto& courier : ranks.couriers) courier->close();
+  for (auto& courier : ranks.couriers) courier->flush();
   EXPECT_EQ(ranks.owned(3), 20 * (1 + 3) / 2.0F);
   EXPECT_EQ(ranks.owned(31), 40.0F) << "others still add up";
   EXPECT_EQ(ranks.owned(30), 0.0F);
@@ -181,6 +181,22 @@ TEST(RowCourierTest, negatives_come_from_the_newest_of_the_pool) {
   ranks.couriers[0]->release(second);
 }
 
+TEST(RowCourierTest, rows_of_the_pool_that_change_after_a_flush_leave_with_the_next) {
+  TwoRanks ranks({.bounded = false, .staleness = 4});
+  RowCourier& courier = *ranks.couriers[0];
+  for (BatchNumber number = 0; number < 3; ++number) {
+    TrainingBatch batch;
+    batch.number = number;
+    if (number == 0) batch.fresh_negatives = {1, 30, 2, 35, 3, 36, 4, 37};
+    courier.start(batch);
+    if (courier.finish_start(batch)) courier.settle(batch);
+    *batch.negatives[0][1].values += 1;  // node 30, of the other rank
+    courier.release(batch);
+    courier.flush();
+    EXPECT_EQ(ranks.owned_output(30), static_cast<float>(number + 1));
+  }
+}
+
 TEST(RowCourierTest, rows_of_the_pool_alone_travel_when_they_come_and_when_they_go) {
   TwoRanks ranks({.bounded = false, .staleness = 1});
   constexpr BatchNumber kBatches = 10;
@@ -200,7 +216,7 @@ TEST(RowCourierTest, rows_of_the_pool_alone_travel_when_they_come_and_when_they_
   }
   // Four of the first pool, and one in each batch; besides, node 31's input row after every second batch.
   EXPECT_EQ(ranks.couriers[0]->traffic().rows_pulled, 4 + (kBatches - 1) + kBatches / 2);
-  ranks.couriers[0]->close();
+  ranks.couriers[0]->flush();
   float sum = 0;
   for (GlobalNode node = 0; node < kNodes; ++node) sum += ranks.owned_output(node);
   EXPECT_EQ(sum, static_cast<float>(kBatches * kPool)) << "what negatives learn gets to the owners";
