@@ -15,15 +15,16 @@ SECONDS = (2e-6, 3e-4, 1e-9)
 
 
 def report(ranks, share, staleness, batches, replicas, encrypt="auto", hosts=1, own_core=True):
-    """A run's report as the model says it must be. The pool of 65,536 nodes lives 128 batches (docs/cost-model.md)."""
+    """A run's report as the model says it must be. The pool of 65,536 nodes lives 128 batches and is refreshed four times in a
+    training (docs/cost-model.md)."""
     words, pairs, uses, walkers = 1e7, 1e8, 2.1e7, 2e8 * share
     metrics = dict(processes=ranks, nodes=10**6, words=words, pairs=pairs, row_uses=uses if ranks > 1 else 0, remote_share=share,
-                   batches=batches, replicas=replicas, staleness_max=staleness, walker_bytes=walkers)
+                   batches=batches, replicas=replicas, staleness_max=64, walker_bytes=walkers)
     rows = 0
     if ranks > 1:
         reuse = share * uses / (batches * replicas)
         elsewhere = batches * (1 - 1 / ranks)
-        pool = 65536 * (1 / 128 + 1 / (1 + staleness))
+        pool = 65536 * (1 / 128 + 1 / (1 + (max(staleness, batches / ranks / 4) if staleness else 0)))
         rows = (ROWS[0] * share * uses / (1 + staleness * reuse) + ROWS[1] * pool * elsewhere + ROWS[2] * elsewhere
                 + ROWS[3] * replicas)
     core = PAIR_SECONDS * pairs + (SECONDS[0] * rows + SECONDS[1] * batches + SECONDS[2] * walkers if ranks > 1 else 0)
@@ -32,7 +33,7 @@ def report(ranks, share, staleness, batches, replicas, encrypt="auto", hosts=1, 
     facts = dict(part="network", graph="g", hosts=hosts, own_core=own_core, copies=1, quick=False)
     if hosts > 1:
         facts["bits_per_second"] = 1e11
-    return dict(metrics=metrics, configuration=dict(wire="float32", encrypt=encrypt), run=facts)
+    return dict(metrics=metrics, configuration=dict(wire="float32", encrypt=encrypt, staleness=staleness), run=facts)
 
 
 class CostModel(unittest.TestCase):
