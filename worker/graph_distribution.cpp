@@ -61,7 +61,7 @@ HugeArray<T> receive_array(cluster::Communicator& communicator, std::size_t size
                                 std::to_string(size * sizeof(T)));
   }
   HugeArray<T> values(size);
-  std::memcpy(values.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
   return values;
 }
 
