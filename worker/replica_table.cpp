@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <utility>
 
 namespace knotwork::worker {
 
@@ -139,7 +140,9 @@ void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
 
 void ReplicaTable::merge(ReplicaSlot slot, std::span<const float> fresh) {
   float* const base = bases_.data() + slot * wire_width();
-  const auto merge_values = states_[slot].is_shared ? hogwild_merge : hogwild_merge_adaptively;
+  ReplicaState& state = states_[slot];
+  const bool adds_up = state.is_shared || std::exchange(state.steps, 0) < kStepsThatOvershoot;
+  const auto merge_values = adds_up ? hogwild_merge : hogwild_merge_adaptively;
   merge_values(values_.data() + slot * stride_, base, fresh.data(), dim_);
   if (with_accumulators_) hogwild_merge(accumulators_.data() + slot, base + dim_, fresh.data() + dim_, 1);
 }

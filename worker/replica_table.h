@@ -11,8 +11,9 @@
 //
 // so changes that have nothing to do with each other add up, while of two that say the same, as many steps from one
 // stale value do, the row moves by the mean: their sum would overshoot. No part is turned round (weights of at least
-// 0), and changes against each other add up. Rows that all ranks change at once (shared ones) instead send their share
-// of a mean and take in v as it is. Accumulators of row-wise AdaGrad are sums, travel as one more column, and add up.
+// 0), and changes against each other add up, as all do of a replica that few positions have used. Rows that all ranks
+// change at once (shared ones) instead send their share of a mean and take in v as it is. Accumulators of row-wise
+// AdaGrad are sums, travel as one more column, and add up.
 //
 // Which replicas stay: those in use (pinned), and of the others those used last, by the second-chance rule (Corbato, "A
 // paging experiment with the Multics system", 1968). Hubs, which every batch touches, so stay on every rank; the rest
@@ -54,6 +55,7 @@ struct alignas(64) ReplicaState {
   std::uint32_t pins = 0;
   std::uint32_t pool_pins = 0;     ///< of these, by the pool of negatives
   std::uint32_t touches = 0;       ///< positions of walks that used it since it was last refreshed
+  std::uint32_t steps = 0;         ///< positions of walks that used it since it last met the owner's row
   bool present = false;            ///< the slot holds a replica
   bool used = false;               ///< since the clock's hand came by
   bool is_shared = false;          ///< every rank trains a replica of its own, the owner, too
@@ -63,6 +65,10 @@ struct alignas(64) ReplicaState {
   BatchNumber due_at = 0;          ///< the batch after which they leave, unless they have left before
   BatchNumber seen_by = kNoBatch;  ///< the last batch whose walks asked for it
 };
+
+/// Positions of walks after which a row may have moved as far as it would have together with what others did meanwhile:
+/// fewer steps are short, and taking means of them would only slow them down.
+inline constexpr std::uint32_t kStepsThatOvershoot = 8;
 
 /// One thread at a time, but values may be trained by others meanwhile, Hogwild style.
 class ReplicaTable {
@@ -104,7 +110,8 @@ class ReplicaTable {
   /// shared_weight of it.
   void take_change(ReplicaSlot slot, RowChanges& changes);
   void set_shared_weight(float weight) { shared_weight_ = weight; }
-  /// Takes in the owner's row of wire_width() floats: of a shared replica's as it is, of others' by adaptive summation.
+  /// Takes in the owner's row of wire_width() floats: by adaptive summation once kStepsThatOvershoot positions have
+  /// used a replica that isn't shared, else by adding up.
   void merge(ReplicaSlot slot, std::span<const float> fresh);
 
  private:

@@ -184,6 +184,7 @@ RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held&
     held.pins.emplace_back(&role, slot);
   }
   ++role.replicas.state(slot).touches;
+  ++role.replicas.state(slot).steps;
   return role.replicas.row(slot);
 }
 

@@ -62,12 +62,14 @@ TEST(ReplicaTableTest, holds_what_the_owner_sent_and_sends_what_changed) {
 
 /// What a replica holds, and the owner's row after its change, where the owner's row has gone from 1, 1, 1 to `theirs`
 /// and the replica by `mine`.
-std::vector<float> merged(const std::vector<float>& theirs, const std::vector<float>& mine, bool is_shared = false) {
+std::vector<float> merged(const std::vector<float>& theirs, const std::vector<float>& mine, bool is_shared = false,
+                          std::uint32_t steps = kStepsThatOvershoot) {
   ReplicaTable table(kDim, false, 1);
   RowChanges changes;
   const ReplicaSlot slot = table.claim(5, changes);
   table.merge(slot, std::vector<float>{1, 1, 1});
   table.state(slot).is_shared = is_shared;
+  table.state(slot).steps = steps;
   for (std::size_t c = 0; c < kDim; ++c) table.row(slot).values[c] += mine[c];
   std::vector<float> owner = theirs;
   table.merge(slot, owner);
@@ -86,6 +88,8 @@ TEST(ReplicaTableTest, changes_that_say_the_same_are_averaged_and_others_add_up)
   EXPECT_EQ(merged({1, 3, 1}, {0, 3, 0}), (std::vector<float>{1, 3.5F, 1})) << "the mean of 2 and 3";
   EXPECT_EQ(merged({1, 3, 1}, {0, -1, 0}), (std::vector<float>{1, 2, 1})) << "against each other";
   EXPECT_EQ(merged({1, 3, 1}, {0, 2, 0}, true), (std::vector<float>{1, 5, 1})) << "shared rows weigh what they send";
+  EXPECT_EQ(merged({1, 3, 1}, {0, 2, 0}, false, kStepsThatOvershoot - 1), (std::vector<float>{1, 5, 1}))
+      << "a few steps of each are as good as all of them by one";
 }
 
 TEST(ReplicaTableTest, pinned_replicas_stay_and_used_ones_get_a_second_chance) {
