@@ -11,6 +11,7 @@
 
 #include "embeddings/start_order.h"
 #include "worker/batch_rows.h"
+#include "worker/exact_loss.h"
 #include "worker/node_census.h"
 #include "worker/private_rows.h"
 #include "worker/travelling_walks.h"
@@ -82,8 +83,7 @@ struct UnitRows {
 
 /// Loss sums are added by many threads, so they too must be exact.
 embeddings::TrainingCounters with_exact_loss(embeddings::TrainingCounters counters) {
-  constexpr double kLossGrid = 0x1.0p-20;
-  counters.loss_sum = std::nearbyint(counters.loss_sum / kLossGrid) * kLossGrid;
+  counters.loss_sum = exact_loss(counters.loss_sum);
   return counters;
 }
 

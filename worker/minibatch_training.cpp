@@ -10,6 +10,7 @@
 
 #include "partition/errors.h"
 #include "partition/random.h"
+#include "worker/exact_loss.h"
 #include "worker/minibatch_tables.h"
 #include "worker/network_snapshots.h"
 #include "worker/node_census.h"
@@ -225,7 +226,8 @@ void MinibatchTrainer::Run::train_batch(SampledBatch& batch, std::uint32_t size)
         {.training = true, .step = static_cast<std::uint32_t>(state_.steps), .derives_inputs = learns_ids()});
     by_outputs_.assign(found.outputs.size(), 0);
     // The mean over this rank's seeds or over all: the loss function divides by what it is told.
-    loss_sum_ += loss_of(batch, found.outputs, by_outputs_, size) * size;
+    // A snapshot may come between any two batches, and the job go on with other ranks.
+    loss_sum_ += exact_loss(loss_of(batch, found.outputs, by_outputs_, size) * size);
     if (learns_ids()) by_inputs_.resize(batch.rows.values.size());
     network_.backward(by_outputs_, by_weights_, by_inputs_);
     arcs_ += batch.arc_count();
