@@ -47,9 +47,10 @@ function(knotwork_test_code name)
   endif()
 endfunction()
 
-# knotwork_test(name SOURCES ... LINKS ... [LABELS ...]): a GoogleTest program whose cases become ctest cases.
+# knotwork_test(name SOURCES ... LINKS ... [LABELS ...] [AS_ONE]): a GoogleTest program whose cases become ctest cases; AS_ONE:
+# the program is one of them, for such as take longer to start than to test.
 function(knotwork_test name)
-  cmake_parse_arguments(TEST "" "" "SOURCES;LINKS;LABELS" ${ARGN})
+  cmake_parse_arguments(TEST "AS_ONE" "" "SOURCES;LINKS;LABELS" ${ARGN})
   add_executable(${name} ${TEST_SOURCES})
   target_link_libraries(${name} PRIVATE ${TEST_LINKS} GTest::gmock_main)
   knotwork_compile_options(${name})
@@ -57,7 +58,12 @@ function(knotwork_test name)
   if(NOT TEST_LABELS)
     set(TEST_LABELS unit)
   endif()
-  gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
+  if(TEST_AS_ONE)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
+  else()
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
+  endif()
 endfunction()
 
 # knotwork_mpi_test(name SOURCES ... LINKS ... RANKS 1 2 4): a GoogleTest program with its own main (see
