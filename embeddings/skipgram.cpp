@@ -71,6 +71,9 @@ SkipGramTrainer::SkipGramTrainer(const SkipGramOptions& options)
       contexts_(2 * std::size_t{options.window}),
       context_accumulators_(adagrad_ ? contexts_.size() : 0),
       windows_to_loss_(options.loss_interval) {
+  if (options.threads_on_rows >= SkipGramOptions::kCrowd) {
+    copies_.emplace(2 * std::size_t{options.window} + 1, row_stride(options.dim), adagrad_);
+  }
   for (Draw& draw : planned_) {
     draw.bits.resize((2 * std::size_t{options.negatives} + 3) / 4 * 4);
     draw.targets.resize(1 + std::size_t{options.negatives});
@@ -94,6 +97,7 @@ void SkipGramTrainer::begin_stretch(const WalkRows& rows, const WalkStretch& str
   const std::size_t first = std::min<std::size_t>(rows.inputs.size(), centre + options_.window + std::size_t{2});
   for (std::size_t i = 0; i < first; ++i) prefetch_row(rows.inputs[i]);
   prefetch_row(rows.outputs[centre]);
+  if (copies_) copies_->begin(centre - std::min<std::size_t>(centre, options_.window));
 }
 
 void SkipGramTrainer::count_from(std::uint64_t windows_before) {
@@ -105,6 +109,29 @@ void SkipGramTrainer::prefetch_row(const float* row) const {
   for (std::size_t line = 0; line < row_lines_; ++line) __builtin_prefetch(row + 16 * line, 1);
 }
 
+/// Input rows from `window` before the centre to `window` behind it are copied.
+void SkipGramTrainer::slide_to(const WalkRows& rows, std::uint32_t centre) {
+  while (copies_->first() + options_.window < centre) copies_->leave();
+  const std::size_t last = std::min(rows.inputs.size(), centre + std::size_t{options_.window} + 1);
+  while (copies_->next() < last) {
+    const std::size_t i = copies_->next();
+    copies_->enter(rows.inputs[i], adagrad_ ? rows.input_accumulators[i] : nullptr);
+  }
+}
+
+/// Contexts are the positions first .. last - 1 but for the centre; returns how many.
+std::size_t SkipGramTrainer::take_contexts(const WalkRows& rows, std::uint32_t first, std::uint32_t centre,
+                                           std::uint32_t last) {
+  if (copies_) slide_to(rows, centre);
+  std::size_t count = 0;
+  for (std::uint32_t i = first; i < last; ++i) {
+    if (i == centre) continue;
+    if (adagrad_) context_accumulators_[count] = copies_ ? copies_->accumulator(i) : rows.input_accumulators[i];
+    contexts_[count++] = copies_ ? copies_->row(i) : rows.inputs[i];
+  }
+  return count;
+}
+
 void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position, float learning_rate) {
   const auto length = static_cast<std::uint32_t>(rows.inputs.size());
   const std::uint32_t centre = position - stretch_.first_position;  // as index of `rows`
@@ -112,17 +139,14 @@ void SkipGramTrainer::train_window(const WalkRows& rows, std::uint32_t position,
   // The row that enters the widest possible window two positions later.
   const std::uint32_t entering = centre + options_.window + 2;
   if (entering < length) upcoming_.push_back(rows.inputs[entering]);
+  // The row that leaves it next: others may have changed it meanwhile.
+  if (copies_ && centre >= options_.window) upcoming_.push_back(rows.inputs[centre - options_.window]);
 
   const std::uint32_t bits = window_bits_[position - stretch_.first_centre / 4 * 4];
   const std::uint32_t reach = 1 + partition::bounded(bits, options_.window);
   const std::uint32_t first = centre - std::min(centre, reach);
   const std::uint32_t last = std::min(length, centre + reach + 1);
-  std::size_t count = 0;
-  for (std::uint32_t i = first; i < last; ++i) {
-    if (i == centre) continue;
-    if (adagrad_) context_accumulators_[count] = rows.input_accumulators[i];
-    contexts_[count++] = rows.inputs[i];
-  }
+  const std::size_t count = take_contexts(rows, first, centre, last);
   Draw& draw = planned(position / options_.windows_per_draw);
   draw.targets[0] = rows.outputs[centre];
   if (adagrad_) draw.accumulators[0] = rows.output_accumulators[centre];

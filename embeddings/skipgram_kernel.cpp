@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -378,6 +379,9 @@ constexpr std::size_t padded(std::size_t targets) {
   return targets <= WindowScratch::kFewTargets ? WindowScratch::kFewPitch : (targets + 3 + 7) / 8 * 8;
 }
 
+// Slots for each context of the largest window: so many that two rarely share one.
+constexpr std::size_t kSlotsPerContext = 16;
+
 }  // namespace
 
 WindowScratch::WindowScratch(std::size_t max_contexts, std::size_t max_targets, std::size_t dim, bool gradients)
@@ -385,6 +389,8 @@ WindowScratch::WindowScratch(std::size_t max_contexts, std::size_t max_targets, 
   if (max_contexts == 0 || max_targets == 0 || dim == 0) {
     throw std::invalid_argument("WindowScratch: contexts, targets and dim must be positive");
   }
+  unique_contexts_.reserve(max_contexts);
+  seen_.resize(std::bit_ceil(kSlotsPerContext * max_contexts));
   window_.dim = dim;
   window_.stride = row_stride(dim);
   const std::size_t pitch = padded(max_targets);
@@ -425,10 +431,22 @@ const WindowScratch::Window& WindowScratch::prepare(const WindowRows& rows, floa
 }
 
 void WindowScratch::merge_contexts() {
+  if (++window_number_ == 0) {  // after 2^32 windows; no entry is of this one
+    std::ranges::fill(seen_, Seen{});
+    window_number_ = 1;
+  }
   unique_contexts_.clear();
   for (float* const row : window_.rows.contexts) {
-    const auto found = std::find(unique_contexts_.begin(), unique_contexts_.end(), row);
-    const auto place = static_cast<std::size_t>(found - unique_contexts_.begin());
+    Seen& seen = seen_[slot_of(row)];
+    std::size_t place = unique_contexts_.size();
+    if (seen.window != window_number_) {
+      seen = {.window = window_number_, .place = static_cast<std::uint32_t>(place)};
+    } else if (unique_contexts_[seen.place] == row) {
+      place = seen.place;
+    } else {  // two rows share a slot
+      const auto found = std::find(unique_contexts_.begin(), unique_contexts_.end(), row);
+      place = static_cast<std::size_t>(found - unique_contexts_.begin());
+    }
     if (place == unique_contexts_.size()) {
       unique_contexts_.push_back(row);
       window_.context_counts[place] = 0.0F;

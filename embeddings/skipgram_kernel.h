@@ -87,12 +87,25 @@ class WindowScratch {
     float values[16];
   };
 
+  /// Where a row stands among the contexts of a window.
+  struct Seen {
+    std::uint32_t window = 0;
+    std::uint32_t place = 0;
+  };
+
   void merge_contexts();
+  /// By the row's address: Fibonacci hashing (Knuth, TAOCP 6.4) of its number of cache lines.
+  std::size_t slot_of(const float* row) const {
+    const auto lines = reinterpret_cast<std::uintptr_t>(row) / 64;
+    return (lines * 0x9E3779B97F4A7C15U >> 32) & (seen_.size() - 1);
+  }
 
   std::size_t max_contexts_;
   std::size_t max_targets_;
   std::vector<CacheLine> memory_;
   std::vector<float*> unique_contexts_;
+  std::vector<Seen> seen_;  // by slot_of(); a power of two of them
+  std::uint32_t window_number_ = 0;
   Window window_;
 };
 

@@ -103,6 +103,12 @@ std::pair<ps::TableIndex, DenseRows> Trainer::State::add_table(const std::string
   return {index, local_rows(shard.table(index))};
 }
 
+void Trainer::State::count_threads_on_rows() {
+  const unsigned ranks = shares_rows ? static_cast<unsigned>(communicator.size()) : 1;
+  // Deterministic training gives every walk rows of its own.
+  options.skipgram.threads_on_rows = options.deterministic ? 1 : options.threads * ranks;
+}
+
 void Trainer::State::add_block(const std::string& name, const SkipGramOptions& skipgram, bool one_table) {
   const auto [inputs, input_rows] = add_table(name + ".input", skipgram);
   const auto [outputs, output_rows] = one_table ? std::pair(inputs, input_rows) : add_table(name + ".output", skipgram);
@@ -321,6 +327,7 @@ Trainer::Trainer(cluster::Communicator& communicator, const DistributedGraph& gr
   options.walk.seed = options.seed;
   options.skipgram.seed = options.seed;
   state_ = std::make_unique<State>(communicator, graph, std::move(options));
+  state_->count_threads_on_rows();
   state_->add_blocks();
   state_->connect();
 }

@@ -90,6 +90,7 @@ struct Trainer::State {
   SnapshotKeeper* keeper = nullptr;
   bool stopped = false;
 
+  void count_threads_on_rows();
   void add_blocks();
   void add_block(const std::string& name, const embeddings::SkipGramOptions& skipgram, bool one_table);
   std::pair<ps::TableIndex, embeddings::DenseRows> add_table(const std::string& name,

@@ -142,8 +142,9 @@ void plain_train(const std::vector<GlobalNode>& path, WalkKey key, const SkipGra
   }
 }
 
-void expect_plain_loop(std::uint32_t negatives, std::uint32_t windows_per_draw) {
+void expect_plain_loop(std::uint32_t negatives, std::uint32_t windows_per_draw, unsigned threads_on_rows) {
   SkipGramOptions options;
+  options.threads_on_rows = threads_on_rows;
   options.dim = 20;
   options.window = 4;
   options.negatives = negatives;
@@ -173,7 +174,11 @@ void expect_plain_loop(std::uint32_t negatives, std::uint32_t windows_per_draw) 
 
 TEST(SkipGramTest, trainer_equals_a_plain_loop) {
   for (const std::uint32_t negatives : {0U, 1U, 5U, 8U}) {
-    for (const std::uint32_t windows_per_draw : {1U, 2U, 5U}) expect_plain_loop(negatives, windows_per_draw);
+    for (const std::uint32_t windows_per_draw : {1U, 2U, 5U}) {
+      for (const unsigned threads : {1U, SkipGramOptions::kCrowd}) {
+        expect_plain_loop(negatives, windows_per_draw, threads);
+      }
+    }
   }
 }
 
@@ -283,7 +288,8 @@ TEST(SkipGramTest, blocks_of_a_graph_come_apart) {
   SkipGramOptions options;
   options.dim = 8;  // few columns: room for the blocks, none for each random edge
   options.window = 5;
-  for (const unsigned threads : {1U, 2U}) {
+  for (const unsigned threads : {1U, 2U, 4U}) {
+    options.threads_on_rows = threads;
     const Trained sgd = train_blocks(options, threads);
     EXPECT_GT(sgd.inside, sgd.across + 0.3) << threads << " threads";
     EXPECT_LT(sgd.last_loss, sgd.first_loss);
@@ -298,9 +304,12 @@ TEST(SkipGramTest, adagrad_and_subsampling_train_too) {
   options.optimizer = Optimizer::kAdagrad;
   options.learning_rate = 0.05F;
   options.subsample = 5e-3;
-  const Trained adagrad = train_blocks(options, 1);
-  EXPECT_GT(adagrad.inside, adagrad.across + 0.3);
-  EXPECT_LT(adagrad.last_loss, adagrad.first_loss);
+  for (const unsigned threads : {1U, 4U}) {
+    options.threads_on_rows = threads;
+    const Trained adagrad = train_blocks(options, threads);
+    EXPECT_GT(adagrad.inside, adagrad.across + 0.3) << threads << " threads";
+    EXPECT_LT(adagrad.last_loss, adagrad.first_loss);
+  }
 }
 
 TEST(SkipGramTest, first_loss_is_that_of_zero_rows) {
