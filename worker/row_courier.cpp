@@ -48,7 +48,7 @@ RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTa
           .touches = 0,
           .staleness = options.consistency.bounded ? staleness_ : options.pool_staleness - (pool_interval_ - 1),
           .push_after = options.consistency.bounded ? push_after_ : options.pool_staleness},
-      clocks_(clocks),
+      clocks_(client, clocks),
       options_(options) {
   for (const GlobalNode node : shared_nodes_) {
     if (!is_own(node)) continue;
@@ -194,7 +194,7 @@ ReplicaSlot RowCourier::replica_of(Role& role, GlobalNode node, Held& held) {
   ReplicaState& state = role.replicas.state(slot);
   state.is_shared = is_shared(node);
   state.arriving = true;
-  state.valid_at = options_.consistency.bounded ? least_clock_ : held.batch;
+  state.valid_at = options_.consistency.bounded ? clocks_.least() : held.batch;
   ask(role.wanted, slot, state);
   return slot;
 }
@@ -215,7 +215,7 @@ void RowCourier::see(Role& role, ReplicaSlot slot, BatchNumber batch, const Pati
                                             patience.touches >= options_.touches);
   if (is_stale) {
     state.touches = 0;
-    state.valid_at = options_.consistency.bounded ? least_clock_ : batch;
+    state.valid_at = options_.consistency.bounded ? clocks_.least() : batch;
     state.arriving = true;
     const std::size_t changes = role.exchanged.rows.size();
     // Of a row that is this rank's as much as the others', the change leaves now; of others when it has met theirs.
@@ -378,31 +378,23 @@ BatchNumber RowCourier::push_due() {
 }
 
 bool RowCourier::clocks_allow(BatchNumber batch) {
-  if (batch <= least_clock_ + staleness_) return true;
+  if (batch <= clocks_.least() + staleness_) return true;
   if (std::exchange(waiting_, batch) != batch) clock_moved_ = Clock::now();
-  std::vector<ps::RowIndex> ranks(clocks_.ranks);
-  for (std::uint32_t rank = 0; rank < clocks_.ranks; ++rank) ranks[rank] = rank;
-  std::vector<float> clocks(ranks.size());
-  client_.pull(clocks_.table, ranks, clocks);
-  const auto least = std::min_element(clocks.begin(), clocks.end());
-  if (static_cast<BatchNumber>(*least) > least_clock_) {
-    least_clock_ = static_cast<BatchNumber>(*least);
+  if (clocks_.ask()) {
     clock_moved_ = Clock::now();
   } else if (Clock::now() - clock_moved_ > std::chrono::milliseconds(options_.timeout_ms)) {
-    throw partition::SystemError("rank " + std::to_string(least - clocks.begin()) + " has stayed at batch " +
-                                 std::to_string(least_clock_) + " for " + std::to_string(options_.timeout_ms / 1000) +
+    throw partition::SystemError("rank " + std::to_string(clocks_.slowest()) + " has stayed at batch " +
+                                 std::to_string(clocks_.least()) + " for " +
+                                 std::to_string(options_.timeout_ms / 1000) +
                                  " s while this rank waits to start batch " + std::to_string(batch));
   }
-  return batch <= least_clock_ + staleness_;
+  return batch <= clocks_.least() + staleness_;
 }
 
 void RowCourier::publish_clock(BatchNumber batches_sent) {
-  if (batches_sent <= published_) return;
+  if (batches_sent <= clocks_.published()) return;
   client_.flush();
-  const ps::RowIndex own_row = clocks_.rank;
-  const auto step = static_cast<float>(batches_sent - published_);
-  client_.push(clocks_.table, std::span(&own_row, 1), std::span(&step, 1));
-  published_ = batches_sent;
+  clocks_.publish(batches_sent);
 }
 
 void RowCourier::flush() {

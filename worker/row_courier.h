@@ -33,6 +33,7 @@
 #include "ps/client.h"
 #include "worker/batch_pipeline.h"
 #include "worker/consistency.h"
+#include "worker/rank_clocks.h"
 #include "worker/replica_table.h"
 #include "worker/training_batch.h"
 #include "worker/training_meter.h"
@@ -84,13 +85,6 @@ struct ModelRows {
   std::uint64_t node_count = 0;
   /// Nodes whose rows are averaged over ranks rather than added up (frequent_nodes()); rising.
   std::vector<partition::GlobalNode> shared_nodes;
-};
-
-/// The table in which ranks publish their clocks: one row of one column for each rank, on its own server.
-struct ClockTable {
-  ps::TableIndex table = 0;
-  std::uint32_t rank = 0;
-  std::uint32_t ranks = 1;
 };
 
 class RowCourier final : public BatchCourier {
@@ -201,16 +195,14 @@ class RowCourier final : public BatchCourier {
   BatchNumber staleness_;
   BatchNumber pool_interval_;  // batches from one look at a chunk of the pool to the next
   Patience pool_patience_;
-  ClockTable clocks_;
+  RankClocks clocks_;
   CourierOptions options_;
   std::size_t replica_bytes_ = 0;                // of a node in all tables
   std::deque<Role> roles_;                       // inputs, outputs; or one for both
   std::deque<std::shared_ptr<PoolChunk>> pool_;  // oldest first
   std::deque<Held> held_;                        // of batches underway, oldest first
   BatchNumber trained_ = 0;                      // batches that have been trained
-  BatchNumber least_clock_ = 0;                  // batches that all ranks have trained and sent
-  BatchNumber published_ = 0;
-  BatchNumber waiting_ = kNoBatch;  // the batch that waited last
+  BatchNumber waiting_ = kNoBatch;               // the batch that waited last
   Clock::time_point clock_moved_;
   RowTraffic traffic_;
   RowTraffic counted_;                   // what the meter knows
