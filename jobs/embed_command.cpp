@@ -79,6 +79,7 @@ void resolve(EmbedOptions& options, const OptionSet& set) {
   options.network.batch = options.batch;
   resolve(options.network, options.method, options.epochs, options.learning_rate, set);
   if (options.method == "lightgcn") resolve_lightgcn(options, set);
+  if (is_network(options.method) && !set.was_given("consistency")) options.consistency = "bsp";
   if (!options.learning_rate) options.learning_rate = options.optimizer == "adagrad" ? 0.1 : 0.025;
   if (!is_network(options.method) && options.min_learning_rate > *options.learning_rate)
     throw InputError("min-lr must not be above lr, found " + plain_number(options.min_learning_rate) + " and " +
@@ -311,6 +312,7 @@ NetworkRun network_run(const EmbedOptions& options, bool weighted, double second
           .epochs = options.epochs,
           .learning_rate = *options.learning_rate,
           .negatives = options.negatives,
+          .consistency = worker::parse_consistency(options.consistency, options.staleness),
           .seed = options.seed,
           .weighted = weighted,
           .seconds_before = seconds_before};
@@ -377,7 +379,7 @@ void declare(EmbedOptions& options, OptionSet& set) {
       .range(0, 1 << 20);
   set.add("consistency", &options.consistency,
           "asp: processes don't wait for each other; ssp:N: none is more than N batches ahead of what it knows; bsp: "
-          "none")
+          "none; graph neural networks: bsp unless given")
       .value_name("asp|ssp:N|bsp");
   set.add("staleness", &options.staleness,
           "asp: batches that a copy of another process's row may be old; by the graph's size unless given")
@@ -419,7 +421,10 @@ void run(const EmbedOptions& options, Session& session) {
   const worker::SnapshotIdentity identity = snapshots ? identity_of(whole, communicator) : worker::SnapshotIdentity{};
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
-  const bool may_share = is_propagation(options.method) ? training.shares_memory : training.may_share_memory();
+  // Networks share the graph alone, whatever their consistency.
+  const bool may_share = is_propagation(options.method) ? training.shares_memory
+                         : trains_network               ? training.shares_memory && !options.deterministic
+                                                        : training.may_share_memory();
   const worker::DistributedGraph graph = worker::scatter_graph(
       communicator, whole, names, {.may_share = may_share, .servers = static_cast<int>(options.servers)});
   whole.reset();

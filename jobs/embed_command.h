@@ -49,7 +49,7 @@ struct EmbedOptions {
   std::string partition_method = "metis";
   /// Processes, the last ones, that keep all rows and train nothing.
   std::uint32_t servers = 0;
-  /// "asp", "bsp", "ssp:N": worker/consistency.h.
+  /// "asp", "bsp", "ssp:N": worker/consistency.h. Networks: bsp unless given.
   std::string consistency = "asp";
   /// asp: batches that a copy of another process's row may be old; empty: chosen by the size of the graph.
   std::optional<std::uint32_t> staleness;

@@ -140,6 +140,7 @@ worker::MinibatchOptions minibatch_options(const NetworkRun& run, const Minibatc
       .id_columns = run.dim,
       .cache_bytes = service.replica_bytes,
       .tiers = run.choice.tiering.value_or(true),
+      .consistency = run.consistency,
       .threads = std::max(1U, session.options.threads),
       .seed = run.seed};
   const bool has_batches = run.choice.samples();
@@ -225,6 +226,7 @@ void report_figures(const worker::MinibatchReport& done, const worker::Minibatch
   report.set("sample_bytes_per_epoch", an_epoch(done.sample_bytes));
   report.set("gradient_bytes_per_epoch", an_epoch(done.gradient_bytes));
   report.set("weight_bytes_per_epoch", an_epoch(done.weight_bytes));
+  report.set("wait_share", done.wait_share);
 }
 
 using Lines = std::vector<std::pair<std::string, std::string>>;
@@ -246,8 +248,10 @@ Lines training_lines(const worker::MinibatchReport& done, const Session& session
                                    fixed(100 * done.hit_rate(), 1) + " % found in the cache of " +
                                    human_count(static_cast<double>(done.cache_rows)) + " rows");
     lines.emplace_back("bytes", human_bytes(static_cast<double>(done.row_bytes) / epochs) + " of rows, " +
-                                    human_bytes(static_cast<double>(done.sample_bytes) / epochs) +
-                                    " of neighbours an epoch");
+                                    human_bytes(static_cast<double>(done.sample_bytes) / epochs) + " of neighbours, " +
+                                    human_bytes(static_cast<double>(done.weight_bytes) / epochs) +
+                                    " of weights an epoch; " + fixed(100 * done.wait_share, 1) +
+                                    " % of training time spent waiting for weights");
   }
   return lines;
 }

@@ -76,8 +76,8 @@ constexpr std::array kUses = {
 };
 /// Options of other methods that do nothing here.
 constexpr std::array kForeign = {
-    "windows-per-draw", "window", "min-lr", "optimizer", "subsample",   "pairs",     "order",  "walks",
-    "length",           "p",      "q",      "restart",   "consistency", "staleness", "servers"};
+    "windows-per-draw", "window", "min-lr", "optimizer", "subsample", "pairs",  "order", "walks",
+    "length",           "p",      "q",      "restart",   "staleness", "servers"};
 
 bool lists(std::string_view methods, std::string_view method) {
   const std::size_t at = methods.find(method);

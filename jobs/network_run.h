@@ -11,6 +11,7 @@
 #include "jobs/graph_source.h"
 #include "jobs/network_choice.h"
 #include "jobs/snapshot_choice.h"
+#include "worker/consistency.h"
 
 namespace knotwork::jobs {
 
@@ -27,6 +28,8 @@ struct NetworkRun {
   double learning_rate;
   /// Where links are learnt: what all negatives weigh beside a pair.
   std::uint32_t negatives;
+  /// How far processes may be apart. The full graph on one process has nobody to wait for.
+  worker::Consistency consistency;
   std::uint64_t seed;
   bool weighted;
   /// Seconds since the command began.

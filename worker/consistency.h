@@ -17,7 +17,12 @@ struct Consistency {
   /// in batches before b - staleness (ssp; 0 is bsp: those of all batches before).
   /// Empty: chosen by the size of the graph.
   std::optional<std::uint32_t> staleness = {};
+
+  /// All ranks do each batch together.
+  bool is_bulk_synchronous() const { return bounded && staleness == 0U; }
 };
+
+inline constexpr Consistency kBulkSynchronous{.bounded = true, .staleness = 0};
 
 /// "asp", "bsp" or "ssp:N" (N at least 1). `staleness`: what asp allows. Throws partition::InputError, also for a
 /// staleness with one of the others, which would have to ignore it.

@@ -22,7 +22,7 @@ constexpr std::size_t kExportRows = 8192;
 
 MinibatchTables::MinibatchTables(cluster::Communicator& communicator, const DistributedGraph& graph,
                                  const MinibatchData& data, const MinibatchOptions& options,
-                                 std::uint32_t embedding_columns)
+                                 std::uint32_t embedding_columns, std::size_t weights)
     : communicator_(communicator),
       graph_(graph),
       options_(options),
@@ -30,14 +30,16 @@ MinibatchTables::MinibatchTables(cluster::Communicator& communicator, const Dist
       input_columns_(learns_ids_ ? options.id_columns : static_cast<std::uint32_t>(data.features->columns())),
       embedding_columns_(embedding_columns),
       helpers_(communicator.size() == 1 || graph.whole ? 1 : options.threads) {
-  add_tables(data);
-  servers_.emplace(communicator, shard_, options.servers);
+  add_tables(data, weights);
+  RowServerOptions of_servers = options.servers;
+  if (weights_) of_servers.exact_tables = {weights_->weights, weights_->clocks.table};
+  servers_.emplace(communicator, shard_, of_servers);
   client_ = servers_->connect();
   communicator.barrier();  // All rows are in place.
-  rows_.emplace(*client_, kInputs, shard_.table(kInputs), helpers_);
+  rows_.emplace(*client_, kInputs, shard_.table(kInputs), helpers_, learns_ids_ && weights_);
 }
 
-void MinibatchTables::add_tables(const MinibatchData& data) {
+void MinibatchTables::add_tables(const MinibatchData& data, std::size_t weights) {
   const Graph& slice = graph_.slice;
   const ps::RowRange range{slice.first_node(), slice.last_node()};
   ps::TableSpec inputs{.name = learns_ids_ ? "id embeddings" : "features",
@@ -53,6 +55,9 @@ void MinibatchTables::add_tables(const MinibatchData& data) {
   shard_.add_table(
       {.name = "results", .row_count = slice.summary().node_count, .dim = embedding_columns_ + options_.output_columns},
       range);
+  if (!options_.consistency.is_bulk_synchronous()) {
+    weights_ = add_weight_tables(shard_, weights, options_.adam, communicator_.rank(), communicator_.size());
+  }
   ps::Table& table = shard_.table(kInputs);
   if (learns_ids_) return fill_ids(table);
   for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
@@ -71,6 +76,14 @@ void MinibatchTables::fill_ids(ps::Table& table) const {
       table.row(node)[c] = reach * (2 * partition::unit_float(words[c % 4]) - 1);
     }
   }
+}
+
+std::uint64_t MinibatchTables::push_gradients(std::span<const GlobalNode> nodes, std::span<const float> gradients,
+                                              float learning_rate) {
+  const std::vector<ps::RowIndex> rows(nodes.begin(), nodes.end());
+  client_->push(kInputs, rows, gradients, ps::PushKind::kGradient, learning_rate);
+  const auto remote = std::ranges::count_if(nodes, [&](GlobalNode node) { return !graph_.slice.holds(node); });
+  return static_cast<std::uint64_t>(remote) * (sizeof(ps::RowIndex) + client_->row_bytes(kInputs));
 }
 
 void MinibatchTables::fill_cache(std::span<const GlobalNode> seeds) {

@@ -2,6 +2,8 @@
 //
 //   inputs   features, or learnable id embeddings where there are none
 //   results  what a network says of each node, embedding and outputs side by side, on its way to rank 0's files
+//
+// and, with asp and ssp, the tables of the network's weights (served_weights.h).
 #pragma once
 
 #include <algorithm>
@@ -19,14 +21,15 @@
 #include "worker/node_rows.h"
 #include "worker/row_servers.h"
 #include "worker/sampled_batches.h"
+#include "worker/served_weights.h"
 
 namespace knotwork::worker {
 
 class MinibatchTables {
  public:
-  /// Collective. Arguments must outlive the tables.
+  /// Collective. `weights`: how many the network has. Arguments must outlive the tables.
   MinibatchTables(cluster::Communicator& communicator, const DistributedGraph& graph, const MinibatchData& data,
-                  const MinibatchOptions& options, std::uint32_t embedding_columns);
+                  const MinibatchOptions& options, std::uint32_t embedding_columns, std::size_t weights);
 
   /// Whether input rows are learnt: there are no features.
   bool learns_ids() const { return learns_ids_; }
@@ -35,6 +38,19 @@ class MinibatchTables {
   ps::Table& inputs() { return shard_.table(kInputs); }
   /// Input rows of batches, from whatever rank.
   NodeRows& rows() { return *rows_; }
+  /// Where the network's weights lie on the servers, and this rank's rows of them; nothing with bsp.
+  const std::optional<WeightTables>& weights() const { return weights_; }
+  ps::Table* weight_rows() { return weights_ ? &shard_.table(weights_->weights) : nullptr; }
+  /// A client of all tables, for another thread or use than rows().
+  std::unique_ptr<ps::Client> connect() { return servers_->connect(); }
+
+  /// asp, ssp: gives a gradient of input_columns() floats for each of `nodes` (without repetition) to the rows' owners,
+  /// who make a step of Adam with each. Returns the bytes that travel. rows() sees this rank's steps from now on.
+  std::uint64_t push_gradients(std::span<const partition::GlobalNode> nodes, std::span<const float> gradients,
+                               float learning_rate);
+  /// Waits until all gradients so far have been applied.
+  void flush() { client_->flush(); }
+
   /// Threads that copy rows and sample.
   unsigned helpers() const { return helpers_; }
 
@@ -56,7 +72,7 @@ class MinibatchTables {
   static constexpr ps::TableIndex kInputs = 0;
   static constexpr ps::TableIndex kResults = 1;
 
-  void add_tables(const MinibatchData& data);
+  void add_tables(const MinibatchData& data, std::size_t weights);
   void fill_ids(ps::Table& table) const;
   void write_results(const NodeDirectory& directory, embeddings::EmbeddingWriter* embedding,
                      embeddings::EmbeddingWriter* outputs);
@@ -69,6 +85,7 @@ class MinibatchTables {
   std::uint32_t embedding_columns_;
   unsigned helpers_;
   ps::Shard shard_;
+  std::optional<WeightTables> weights_;
   std::optional<RowServers> servers_;
   std::unique_ptr<ps::Client> client_;
   std::optional<NodeRows> rows_;

@@ -1,9 +1,13 @@
 // Training a graph neural network in mini-batches of sampled neighbourhoods, on one rank or many.
 //
 // Every rank holds the weights of the network, and rows (features or learnable id embeddings) of its own nodes. A batch
-// is shared: each rank does the seeds that it holds, gradients of the weights are added up over all ranks (MPI
-// all-reduce, in double precision), and every rank makes the same step of Adam. So N ranks train the batches of one
-// rank, and what they learn differs by rounding alone (bsp; the gradients of id embeddings: row_gradients.h).
+// is shared: each rank does the seeds that it holds. How ranks share what they learn is a matter of consistency:
+//
+//   bsp         gradients of weights (dense_weights.h) and of id embeddings (row_gradients.h) are added up over all
+//               ranks, which then make the same step: N ranks train the batches of one, and differ by rounding alone
+//   asp, ssp:N  each rank pushes its gradients to the parameter server (served_weights.h), which makes a step with each
+//               as it comes; ranks wait for nobody (asp) or for those that are N batches behind (ssp). They meet after
+//               each epoch, before a snapshot, and where they must ask each other for neighbours
 //
 // While a batch is trained, the next one is sampled and its rows travel: on a thread of its own where nobody else needs
 // to be asked for neighbours, before training where MPI is. Rows that change (id embeddings) are asked for when the
@@ -28,6 +32,7 @@
 #include "embeddings/gnn/objective.h"
 #include "embeddings/gnn/weights.h"
 #include "embeddings/neighbour_sampler.h"
+#include "worker/consistency.h"
 #include "worker/graph_distribution.h"
 #include "worker/minibatch_data.h"
 #include "worker/network_snapshots.h"
@@ -66,6 +71,8 @@ struct MinibatchOptions {
   std::size_t cache_bytes = std::size_t{1} << 30;
   /// Without tiering the cache takes nodes of other ranks at random: to see what tiering is worth.
   bool tiers = true;
+  /// How far ranks may be apart.
+  Consistency consistency = kBulkSynchronous;
   RowServerOptions servers;
   unsigned threads = 1;
   std::uint64_t seed = 1;
@@ -102,7 +109,8 @@ struct MinibatchReport {
   std::uint64_t cache_bytes = 0;
   std::uint64_t sample_bytes = 0;    ///< nodes and neighbours that travelled
   std::uint64_t gradient_bytes = 0;  ///< of id embeddings
-  std::uint64_t weight_bytes = 0;    ///< of weights: what one rank gives to all-reduces, times ranks
+  std::uint64_t weight_bytes = 0;    ///< of weights: what ranks give to all-reduces, or exchange with servers
+  double wait_share = 0;             ///< of all ranks' time of training: that they stood still for weights
   bool stopped = false;              ///< with a snapshot, before the end
   bool last_snapshot_is_whole = false;
 

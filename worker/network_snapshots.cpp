@@ -10,6 +10,7 @@
 
 namespace knotwork::worker {
 
+using cluster::Reduction;
 using partition::InputError;
 
 namespace {
@@ -140,11 +141,24 @@ std::optional<NetworkPosition> NetworkSnapshots::resume(std::size_t weights) {
 }
 
 bool NetworkSnapshots::look(bool has_work, const std::function<NetworkPosition()>& position) {
-  if (keeper_ == nullptr) return true;
+  if (keeper_ == nullptr || ++looks_ < looks_to_a_vote_) return true;
   const SnapshotKeeper::Vote vote = keeper_->vote(has_work);
+  if (votes_seldom_) plan_next_vote();
+  looks_ = 0;
   if (vote.snapshot) take(position(), vote.stop);
   stopped_ = stopped_ || vote.stop;
   return !vote.stop;
+}
+
+/// The slowest rank says how many looks there are to be.
+void NetworkSnapshots::plan_next_vote() {
+  const double elapsed = std::chrono::duration<double>(Clock::now() - last_vote_).count();
+  const double seconds_a_look = communicator_.allreduce(elapsed / static_cast<double>(looks_), Reduction::kMax);
+  const double between_snapshots = std::chrono::duration<double>(keeper_->every()).count();
+  const double looks = std::min(kVoteSeconds, between_snapshots / 4) / std::max(seconds_a_look, 1e-9);
+  // What was measured on few looks says little: no more than ten times as many.
+  looks_to_a_vote_ = static_cast<std::uint64_t>(std::clamp(looks, 1.0, 10.0 * static_cast<double>(looks_)));
+  last_vote_ = Clock::now();
 }
 
 void NetworkSnapshots::take(const NetworkPosition& position, bool is_end) {
@@ -169,7 +183,7 @@ void NetworkSnapshots::take(const NetworkPosition& position, bool is_end) {
   if (rows_ != nullptr) {
     content.tables.push_back({.rows = rows_});
     // At the end nobody changes them any more.
-    if (!is_end) content.tables.back().frozen = std::make_shared<FrozenRows>(*rows_);
+    if (!is_end && changes_are_told_) content.tables.back().frozen = std::make_shared<FrozenRows>(*rows_);
     frozen_ = content.tables.back().frozen;
   }
   content.pause_seconds = std::chrono::duration<double>(Clock::now() - start).count();

@@ -7,6 +7,7 @@
 // are functions of seed, epoch and batch, and need no state.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <limits>
@@ -78,13 +79,22 @@ class NetworkSnapshots {
   NetworkSnapshots(const NetworkSnapshots&) = delete;
   NetworkSnapshots& operator=(const NetworkSnapshots&) = delete;
 
-  /// Before training: nodes' learnt rows, this rank's of them. Must outlive the training. Not collective.
-  void add_rows(ps::Table& rows) { rows_ = &rows; }
+  /// Before training: nodes' learnt rows, this rank's of them. Must outlive the training. `changes_are_told`: whoever
+  /// changes rows asks frozen() before; else a snapshot has each row as it is when it is copied (asp). Not collective.
+  void add_rows(ps::Table& rows, bool changes_are_told = true) {
+    rows_ = &rows;
+    changes_are_told_ = changes_are_told;
+  }
+  /// Before training: ranks are not to wait for each other at every look(). They vote after as many looks as take about
+  /// kVoteSeconds, or a quarter of the time between two snapshots if that is less: the same number on all ranks.
+  void vote_seldom() { votes_seldom_ = true; }
+  static constexpr double kVoteSeconds = 2;
   /// What the snapshot says, and the rows filled; nothing without one. `loss_sum` is on rank 0 that of all ranks.
   /// Throws partition::InputError if the network has another number of weights.
   std::optional<NetworkPosition> resume(std::size_t weights);
 
-  /// Takes a snapshot if one is due; `position` is called then. Returns whether training is to go on.
+  /// Takes a snapshot if one is due; `position` is called then. Returns whether training is to go on. Every rank calls
+  /// it as often.
   bool look(bool has_work, const std::function<NetworkPosition()>& position);
   /// Rows that a snapshot is still to read as they were; null if there are none. Whoever changes rows tells it before.
   /// Not collective.
@@ -97,12 +107,18 @@ class NetworkSnapshots {
 
  private:
   void take(const NetworkPosition& position, bool is_end);
+  void plan_next_vote();
 
   cluster::Communicator& communicator_;
   SnapshotKeeper* keeper_;
   SnapshotReader* from_;
   Place place_;
   ps::Table* rows_ = nullptr;
+  bool changes_are_told_ = true;
+  bool votes_seldom_ = false;
+  std::uint64_t looks_ = 0;            // Since the last vote.
+  std::uint64_t looks_to_a_vote_ = 1;  // The next is at this one.
+  std::chrono::steady_clock::time_point last_vote_ = std::chrono::steady_clock::now();
   std::weak_ptr<FrozenRows> frozen_;  // The snapshot that is being written keeps it.
   bool stopped_ = false;
 };

@@ -20,8 +20,8 @@ constexpr std::size_t kBytesOfEntry = 32;
 
 }  // namespace
 
-NodeRows::NodeRows(ps::Client& client, ps::TableIndex index, const ps::Table& own, unsigned threads)
-    : client_(client), index_(index), own_(own), threads_(threads) {}
+NodeRows::NodeRows(ps::Client& client, ps::TableIndex index, const ps::Table& own, unsigned threads, bool others_write)
+    : client_(client), index_(index), own_(own), threads_(threads), others_write_(others_write) {}
 
 std::size_t NodeRows::bytes_per_cached_row(std::size_t dim) {
   return dim * sizeof(float) + kBytesOfEntry;
@@ -67,13 +67,25 @@ void NodeRows::start(std::span<const GlobalNode> nodes, GatheredRows& batch) {
     batch.ticket = client_.start_pull(index_, batch.wanted, batch.pulled);
     batch.under_way = true;
   }
-  partition::share_among_workers(threads_, (nodes.size() + kRowsPerTask - 1) / kRowsPerTask,
+  copy_at_hand(nodes, rows, batch.values);
+}
+
+/// The rows that aren't null.
+void NodeRows::copy_at_hand(std::span<const GlobalNode> nodes, std::span<const float* const> rows,
+                            std::span<float> values) const {
+  partition::share_among_workers(threads_, (rows.size() + kRowsPerTask - 1) / kRowsPerTask,
                                  [&](unsigned /*worker*/, std::size_t task) {
                                    const std::size_t last = std::min(rows.size(), (task + 1) * kRowsPerTask);
                                    for (std::size_t i = task * kRowsPerTask; i < last; ++i) {
                                      if (i + kPrefetchRows < last) __builtin_prefetch(rows[i + kPrefetchRows]);
-                                     if (rows[i] != nullptr)
-                                       std::memcpy(batch.values.data() + i * dim(), rows[i], dim() * sizeof(float));
+                                     if (rows[i] == nullptr) continue;
+                                     const std::span<float> to = values.subspan(i * dim(), dim());
+                                     const ps::RowIndex row = nodes[i];
+                                     if (others_write_) {
+                                       own_.pull(std::span(&row, 1), to);
+                                     } else {
+                                       std::memcpy(to.data(), rows[i], dim() * sizeof(float));
+                                     }
                                    }
                                  });
 }

@@ -59,8 +59,9 @@ struct GatheredRows {
 /// For one thread, the client's.
 class NodeRows {
  public:
-  /// `own`: this rank's rows of table `index`. Arguments must outlive the object.
-  NodeRows(ps::Client& client, ps::TableIndex index, const ps::Table& own, unsigned threads);
+  /// `own`: this rank's rows of table `index`. `others_write`: other threads may be changing them (pushes of other
+  /// ranks to the server); they are copied under their locks then. Arguments must outlive the object.
+  NodeRows(ps::Client& client, ps::TableIndex index, const ps::Table& own, unsigned threads, bool others_write = false);
 
   std::size_t dim() const { return own_.dim(); }
   /// Bytes that a cached row takes, all told.
@@ -82,11 +83,14 @@ class NodeRows {
  private:
   /// Where a row lies, or null: at its owner.
   const float* row_at_hand(partition::GlobalNode node) const;
+  void copy_at_hand(std::span<const partition::GlobalNode> nodes, std::span<const float* const> rows,
+                    std::span<float> values) const;
 
   ps::Client& client_;
   ps::TableIndex index_;
   const ps::Table& own_;
   unsigned threads_;
+  bool others_write_;
   tsl::robin_map<partition::GlobalNode, std::uint32_t> cached_;
   std::vector<float> cache_;
   NodeRowTraffic traffic_;

@@ -18,6 +18,11 @@ void initialise(const Parameter& parameter, std::uint32_t number, std::uint64_t 
   }
 }
 
+float decay_of(const Parameter& parameter, const AdamOptions& options) {
+  const bool decays = parameter.is_first_layer || !options.decays_first_layer_only;
+  return static_cast<float>(decays ? options.weight_decay : 0);
+}
+
 }  // namespace
 
 NetworkState initial_state(std::span<const Parameter> parameters, std::uint64_t seed) {
@@ -32,6 +37,15 @@ NetworkState initial_state(std::span<const Parameter> parameters, std::uint64_t 
   return state;
 }
 
+void add_weight_decay(std::span<const Parameter> parameters, std::span<const float> weights, const AdamOptions& options,
+                      std::span<float> gradient) {
+  for (const Parameter& parameter : parameters) {
+    const float decay = decay_of(parameter, options);
+    const std::size_t end = parameter.offset + parameter.size();
+    for (std::size_t i = parameter.offset; decay > 0 && i < end; ++i) gradient[i] += decay * weights[i];
+  }
+}
+
 void adam_step(std::span<const Parameter> parameters, std::span<const float> gradient, const AdamOptions& options,
                NetworkState& state) {
   ++state.steps;
@@ -42,8 +56,7 @@ void adam_step(std::span<const Parameter> parameters, std::span<const float> gra
   const auto rate = static_cast<float>(options.learning_rate / (1 - std::pow(options.beta1, t)));
   const auto correction = static_cast<float>(1 / std::sqrt(1 - std::pow(options.beta2, t)));
   for (const Parameter& parameter : parameters) {
-    const bool decays = parameter.is_first_layer || !options.decays_first_layer_only;
-    const auto decay = static_cast<float>(decays ? options.weight_decay : 0);
+    const float decay = decay_of(parameter, options);
     const std::size_t end = parameter.offset + parameter.size();
     for (std::size_t i = parameter.offset; i < end; ++i) {
       const float g = gradient[i] + decay * state.weights[i];

@@ -37,6 +37,11 @@ struct NetworkState {
 /// Weights at the start: a function of seed, parameter and place alone.
 NetworkState initial_state(std::span<const Parameter> parameters, std::uint64_t seed);
 
+/// Adds `decay * w` to the gradient of each weight that decays: what adam_step does itself, for gradients whose step is
+/// made elsewhere. REQUIRES: both are of the size of `parameters`.
+void add_weight_decay(std::span<const Parameter> parameters, std::span<const float> weights, const AdamOptions& options,
+                      std::span<float> gradient);
+
 /// One step. REQUIRES: gradient.size() == state.weights.size(), and `parameters` are those of the state.
 void adam_step(std::span<const Parameter> parameters, std::span<const float> gradient, const AdamOptions& options,
                NetworkState& state);
