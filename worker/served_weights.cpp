@@ -21,25 +21,20 @@ std::uint64_t row_count(std::size_t weights) {
 
 }  // namespace
 
-gnn::AdamOptions served_adam(const gnn::AdamOptions& of_batches, int ranks) {
-  gnn::AdamOptions served = of_batches;
-  served.learning_rate = of_batches.learning_rate / std::sqrt(ranks);
-  served.beta1 = std::pow(of_batches.beta1, 1.0 / ranks);
-  served.beta2 = std::pow(of_batches.beta2, 1.0 / ranks);
-  return served;
+double served_learning_rate(double of_batches, int ranks) {
+  return of_batches / std::sqrt(ranks);
 }
 
 WeightTables add_weight_tables(ps::Shard& shard, std::size_t count, const gnn::AdamOptions& adam, int rank, int ranks) {
   const std::uint64_t rows = row_count(count);
-  const gnn::AdamOptions served = served_adam(adam, ranks);
   const auto bound = [&](int of) { return rows * static_cast<std::uint64_t>(of) / static_cast<std::uint64_t>(ranks); };
   const ps::TableIndex weights = shard.add_table({.name = "weights",
                                                   .row_count = rows,
                                                   .dim = kWeightColumns,
                                                   .optimizer = {.kind = ps::OptimizerKind::kAdam,
-                                                                .epsilon = static_cast<float>(served.epsilon),
-                                                                .beta1 = static_cast<float>(served.beta1),
-                                                                .beta2 = static_cast<float>(served.beta2)}},
+                                                                .epsilon = static_cast<float>(adam.epsilon),
+                                                                .beta1 = static_cast<float>(adam.beta1),
+                                                                .beta2 = static_cast<float>(adam.beta2)}},
                                                  {bound(rank), bound(rank + 1)});
   return {.weights = weights,
           .clocks = {.table = add_clock_table(shard, "clocks", rank, ranks),
@@ -57,7 +52,7 @@ ServedWeights::ServedWeights(cluster::Communicator& communicator, std::unique_pt
       tables_(tables),
       parameters_(parameters),
       adam_(adam),
-      served_adam_(served_adam(adam, communicator.size())),
+      learning_rate_(static_cast<float>(served_learning_rate(adam.learning_rate, communicator.size()))),
       consistency_(consistency),
       clocks_(*client_, tables.clocks),
       rows_(own.spec().row_count),
@@ -130,8 +125,8 @@ void ServedWeights::step(std::span<float> gradient) {
   for (float& value : gradient) value *= static_cast<float>(communicator_.size());
   gnn::add_weight_decay(parameters_, state_.weights, adam_, gradient);
   std::ranges::copy(gradient, gradients_.begin());  // What fills the last row stays zero.
-  ticket_ = client_->start_push_pull(tables_.weights, rows_, gradients_, arrived_, ps::PushKind::kGradient,
-                                     static_cast<float>(served_adam_.learning_rate));
+  ticket_ =
+      client_->start_push_pull(tables_.weights, rows_, gradients_, arrived_, ps::PushKind::kGradient, learning_rate_);
   is_under_way_ = true;
   ++batches_;
   traffic_.bytes += bytes_of_rows(true);

@@ -8,8 +8,9 @@
 // gradients of all batches before, and of others what had arrived. Every push touches all rows: Adam by rows is Adam,
 // and one rank learns what it learns without a server, but for rounding.
 //
-// N ranks make N steps a batch, each with a gradient of 1/N of the seeds: batches N times as small. Adam's moments and
-// learning rate are set for that: see served_adam().
+// N ranks make N steps a batch, each with a gradient of 1/N of the seeds, so batches are N times as small: the learning
+// rate is divided by sqrt(N) (Malladi, Lyu, Panigrahi, Arora, "On the SDEs and scaling rules for adaptive gradient
+// algorithms", NeurIPS 2022; moments decay as they did, which learnt better than their rule for those).
 #pragma once
 
 #include <memory>
@@ -36,8 +37,8 @@ struct WeightTables {
 WeightTables add_weight_tables(ps::Shard& shard, std::size_t count, const embeddings::gnn::AdamOptions& adam, int rank,
                                int ranks);
 
-/// Adam for steps with 1/ranks of a batch's seeds each, ranks of them a batch.
-embeddings::gnn::AdamOptions served_adam(const embeddings::gnn::AdamOptions& of_batches, int ranks);
+/// Of a step with 1/ranks of a batch's seeds, where that of the whole batch is `of_batches`.
+double served_learning_rate(double of_batches, int ranks);
 
 class ServedWeights final : public DenseWeights {
  public:
@@ -69,7 +70,7 @@ class ServedWeights final : public DenseWeights {
   WeightTables tables_;
   std::span<const embeddings::gnn::Parameter> parameters_;
   embeddings::gnn::AdamOptions adam_;
-  embeddings::gnn::AdamOptions served_adam_;
+  float learning_rate_;
   Consistency consistency_;
   RankClocks clocks_;
   std::vector<ps::RowIndex> rows_;  // All of the table.
