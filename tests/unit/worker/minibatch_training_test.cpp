@@ -9,12 +9,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "cluster/single_process.h"
 #include "embeddings/neighbour_sampler.h"
 #include "partition/errors.h"
+#include "tests/unit/worker/block_classes.h"
 #include "tests/unit/worker/graphs.h"
 #include "tests/unit/worker/linear_network.h"
-#include "tests/unit/worker/row_collector.h"
 #include "worker/seed_batches.h"
 
 namespace knotwork::worker {
@@ -24,93 +23,6 @@ using embeddings::NodeFeatures;
 using partition::GlobalNode;
 using partition::Graph;
 using partition::OriginalNode;
-
-constexpr std::uint32_t kClasses = 4;
-constexpr std::uint32_t kNodes = 240;
-constexpr std::uint32_t kColumns = 9;
-
-bool is_trained_on(OriginalNode node) {
-  return node % 7 < 3;
-}
-
-float feature_of(OriginalNode node, std::uint32_t column) {
-  const auto words = partition::random_block(3, partition::RandomPurpose::kGenerate, node, column, 9);
-  return partition::unit_float(words[0]) - 0.5F + (node / 60 == column ? 0.5F : 0.0F);
-}
-
-NodeFeatures features_of(const Graph& slice) {
-  std::vector<std::uint64_t> offsets{0};
-  std::vector<std::uint32_t> numbers;
-  std::vector<float> values;
-  for (const OriginalNode node : slice.arrays().original) {
-    for (std::uint32_t c = 0; c < kColumns; ++c) {
-      numbers.push_back(c);
-      values.push_back(feature_of(node, c));
-    }
-    offsets.push_back(numbers.size());
-  }
-  return {kColumns, std::move(offsets), std::move(numbers), std::move(values)};
-}
-
-/// The label of a node is its block; three of seven nodes are trained on, one validates.
-MinibatchData data_of(const Graph& slice, const NodeFeatures* features) {
-  MinibatchData data{.features = features};
-  data.label_offsets.push_back(0);
-  for (GlobalNode node = slice.first_node(); node < slice.last_node(); ++node) {
-    const OriginalNode original = slice.original(node);
-    data.labels.push_back(original / 60);
-    data.label_offsets.push_back(data.labels.size());
-    if (is_trained_on(original)) data.train.push_back(node);
-    if (original % 7 == 3) data.validation.push_back(node);
-  }
-  return data;
-}
-
-struct Learnt {
-  MinibatchReport report;
-  embeddings::gnn::NetworkState state;
-  std::vector<float> rows;  ///< rank 0 only
-  MinibatchScores scores;
-};
-
-Learnt learn(cluster::Communicator& communicator, const DistributedGraph& graph, MinibatchOptions options,
-             bool has_features) {
-  const NodeFeatures features = features_of(graph.slice);
-  const MinibatchData data = data_of(graph.slice, has_features ? &features : nullptr);
-  options.output_columns = kClasses;
-  options.id_columns = kColumns;
-  options.servers.ipc = true;
-  LinearNetwork network(kColumns, kClasses);
-  MinibatchTrainer trainer(communicator, graph, network, data, options);
-  Learnt learnt{.report = trainer.train({})};
-  learnt.state = trainer.state();
-  RowCollector rows(kNodes, kClasses);
-  trainer.export_rows(communicator.is_root() ? &rows : nullptr, nullptr);
-  learnt.rows = rows.values;
-  learnt.scores = trainer.score(data.validation);
-  return learnt;
-}
-
-Graph whole_graph() {
-  return block_graph(4, 60, 6, 2);
-}
-
-DistributedGraph distributed(bool may_share = false) {
-  const Graph parted = cut(whole_graph(), static_cast<partition::Part>(world().size()));
-  return scatter_graph(world(), world().is_root() ? std::optional<Graph>(parted) : std::nullopt, partition::NodeNames(),
-                       {.may_share = may_share});
-}
-
-Learnt learn_alone(const MinibatchOptions& options, bool has_features) {
-  cluster::SingleProcess alone;
-  const DistributedGraph graph{whole_graph(), {0, kNodes}, {}};
-  return learn(alone, graph, options, has_features);
-}
-
-void expect_near(std::span<const float> found, std::span<const float> expected, double tolerance) {
-  ASSERT_EQ(found.size(), expected.size());
-  for (std::size_t i = 0; i < found.size(); ++i) ASSERT_NEAR(found[i], expected[i], tolerance) << "at " << i;
-}
 
 void expect_same_as_alone(const MinibatchOptions& options, bool has_features, bool may_share = false) {
   const Learnt alone = learn_alone(options, has_features);
@@ -127,13 +39,6 @@ void expect_same_as_alone(const MinibatchOptions& options, bool has_features, bo
     EXPECT_LT(alone.report.epochs.back().loss, 0.9 * alone.report.epochs.front().loss);
   }
 }
-
-const MinibatchOptions kSmall{.adam = {.learning_rate = 0.05},
-                              .fan_outs = {3, 4},
-                              .batch = 32,
-                              .epochs = 5,
-                              .negatives = 20,
-                              .inference_batch = 50};
 
 TEST(MinibatchTrainingTest, ranks_share_the_batches_of_one) {
   expect_same_as_alone(kSmall, true);
