@@ -143,7 +143,7 @@ std::optional<NetworkPosition> NetworkSnapshots::resume(std::size_t weights) {
 bool NetworkSnapshots::look(bool has_work, const std::function<NetworkPosition()>& position) {
   if (keeper_ == nullptr || ++looks_ < looks_to_a_vote_) return true;
   const SnapshotKeeper::Vote vote = keeper_->vote(has_work);
-  if (votes_seldom_) plan_next_vote();
+  if (least_looks_ > 1) plan_next_vote();
   looks_ = 0;
   if (vote.snapshot) take(position(), vote.stop);
   stopped_ = stopped_ || vote.stop;
@@ -157,7 +157,8 @@ void NetworkSnapshots::plan_next_vote() {
   const double between_snapshots = std::chrono::duration<double>(keeper_->every()).count();
   const double looks = std::min(kVoteSeconds, between_snapshots / 4) / std::max(seconds_a_look, 1e-9);
   // What was measured on few looks says little: no more than ten times as many.
-  looks_to_a_vote_ = static_cast<std::uint64_t>(std::clamp(looks, 1.0, 10.0 * static_cast<double>(looks_)));
+  const auto least = static_cast<double>(least_looks_);
+  looks_to_a_vote_ = static_cast<std::uint64_t>(std::clamp(looks, least, 10 * static_cast<double>(looks_)));
   last_vote_ = Clock::now();
 }
 

@@ -85,10 +85,12 @@ class NetworkSnapshots {
     rows_ = &rows;
     changes_are_told_ = changes_are_told;
   }
-  /// Before training: ranks are not to wait for each other at every look(). They vote after as many looks as take about
-  /// kVoteSeconds, or a quarter of the time between two snapshots if that is less: the same number on all ranks.
-  void vote_seldom() { votes_seldom_ = true; }
-  static constexpr double kVoteSeconds = 2;
+  /// Before training: ranks are not to wait for each other at every look(). They vote after as many looks as take the
+  /// slowest about kVoteSeconds (a quarter of the time between two snapshots if that is less; mpirun kills a second
+  /// after it asks to stop), but kLooksToAVote at least, so that slow batches don't make it bsp.
+  void vote_seldom() { looks_to_a_vote_ = least_looks_ = kLooksToAVote; }
+  static constexpr double kVoteSeconds = 0.5;
+  static constexpr std::uint64_t kLooksToAVote = 8;
   /// What the snapshot says, and the rows filled; nothing without one. `loss_sum` is on rank 0 that of all ranks.
   /// Throws partition::InputError if the network has another number of weights.
   std::optional<NetworkPosition> resume(std::size_t weights);
@@ -115,9 +117,9 @@ class NetworkSnapshots {
   Place place_;
   ps::Table* rows_ = nullptr;
   bool changes_are_told_ = true;
-  bool votes_seldom_ = false;
   std::uint64_t looks_ = 0;            // Since the last vote.
   std::uint64_t looks_to_a_vote_ = 1;  // The next is at this one.
+  std::uint64_t least_looks_ = 1;
   std::chrono::steady_clock::time_point last_vote_ = std::chrono::steady_clock::now();
   std::weak_ptr<FrozenRows> frozen_;  // The snapshot that is being written keeps it.
   bool stopped_ = false;

@@ -36,6 +36,23 @@ class Batches(BinaryTest):
         self.assertEqual(found["cache_hit_rate"], 1)  # There is room for all.
         self.assertGreater(found["sample_bytes_per_epoch"], 0)
 
+    def test_processes_that_do_not_wait_learn_as_well(self):
+        options = ["--method", "sage", *self.labels, "--batch", 32, "--fanout", "10,10", "--epochs", 10]
+        alone = self.embed(1, *options)
+        # One process makes the same steps, on its own server.
+        served = self.embed(1, *options, "--consistency", "asp")
+        self.assertAlmostEqual(served["test_accuracy"], alone["test_accuracy"], delta=0.005)
+        for own, other in zip(served["curve"], alone["curve"]):
+            self.assertAlmostEqual(own["loss"], other["loss"], delta=0.001)
+        self.assertEqual(served["weight_bytes_per_epoch"], 0)
+        # The order of steps is another in each run, and 1,000 nodes are tested.
+        for ranks, consistency, transport in ((2, "asp", "shared"), (4, "asp", "ipc"), (4, "ssp:2", "shared")):
+            found = self.embed(ranks, *options, "--consistency", consistency, "--transport", transport)
+            self.assertGreater(found["test_accuracy"], 0.74)
+            self.assertAlmostEqual(found["test_accuracy"], alone["test_accuracy"], delta=0.04)
+            self.assertGreater(found["weight_bytes_per_epoch"], 0)
+            self.assertLess(found["wait_share"], 1)
+
     def test_the_full_graph_across_processes_is_that_of_one(self):
         options = ["--method", "gcn", *self.labels, "--epochs", 30]
         alone, found = self.embed(1, *options), self.embed(3, *options, "--transport", "ipc")
@@ -74,6 +91,8 @@ class Batches(BinaryTest):
         self.assertIn("fanout has 3 numbers, expected 2", said("--fanout", "3,3,3"))
         self.assertIn("positive-steps of more than 1 needs the full graph", said("--batch", 64, "--positive-steps", 3))
         self.assertIn("--batch must be between 1 and", said("--batch", 0))
+        self.assertIn("staleness has no meaning for --method sage", said("--consistency", "asp", "--staleness", 3))
+        self.assertIn("deterministic training is bsp, found consistency asp", said("--consistency", "asp", "--deterministic"))
         self.assertEqual([], self.files())
 
 

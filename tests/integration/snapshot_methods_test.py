@@ -65,6 +65,17 @@ class Networks(MethodsTest):
             for own, other in zip(found[name], row):
                 self.assertAlmostEqual(own, other, delta=0.01 * max(1, abs(other)))
 
+    def test_processes_that_do_not_wait(self):
+        # Weights and moments lie on the parameter server; stopped and resumed on other numbers of processes, and by SIGUSR1.
+        options = ["g.tsv", "-o", "out.npy", "--threads", 1, "--method", "sage", *SUPERVISED, "--hidden", 16, "--batch", 8, "--fanout", "3",
+                   "--epochs", 300, "--patience", 0]
+        plain = self.undisturbed(options)[1]
+        self.interrupted([*options, "--consistency", "asp", "--json", "resumed.json"], (2, 3, 1), signal.SIGUSR1, "20ms")
+        found = self.figures("resumed.json")
+        self.assertEqual(300, found["epochs_done"])
+        self.assertIn("resumed_from", found)
+        self.assertAlmostEqual(plain["test_accuracy"], found["test_accuracy"], delta=0.1)
+
     def test_what_must_agree(self):
         options = ["g.tsv", "-o", "out.npy", "--threads", 1, "--method", "sage", "--dim", 8, "--epochs", 100000]
         job = self.start(1, *options, "--snapshot-dir", "snaps", "--snapshot-every", "20ms")
