@@ -143,6 +143,24 @@ TEST(ServedWeightsTest, every_rank_makes_a_step_a_batch) {
   EXPECT_EQ(job.weights->traffic().bytes > 0, ranks > 1);
 }
 
+TEST(ServedWeightsTest, what_a_rank_takes_is_what_lies_on_all_servers) {
+  Job job(world(), kAsp, start());
+  std::vector<ps::RowIndex> rows(job.shard.table(job.tables.weights).spec().row_count);
+  std::iota(rows.begin(), rows.end(), ps::RowIndex{0});
+  std::vector<float> table(rows.size() * kWeightColumns);
+  for (int turn = 0; turn < 3 * world().size(); ++turn) {
+    if (turn % world().size() == world().rank()) {
+      job.weights->take();
+      std::vector<float> gradient = shares_of(static_cast<std::uint64_t>(turn), 1);
+      job.weights->step(gradient);
+      job.weights->take();
+      job.watch->pull(job.tables.weights, rows, table);
+      for (std::size_t i = 0; i < kWeights; ++i) ASSERT_EQ(job.state.weights[i], table[i]) << "at " << i;
+    }
+    world().barrier();
+  }
+}
+
 TEST(ServedWeightsTest, ranks_that_have_met_have_the_same_state) {
   Job job(world(), {.bounded = true, .staleness = 1}, start());
   for (std::uint64_t batch = 0; batch < 5; ++batch) {
