@@ -15,7 +15,7 @@ namespace {
 
 /// Negatives are drawn in proportion to degree^0.75 (Hamilton et al., section 3.2, as word2vec).
 constexpr double kNegativeExponent = 0.75;
-/// Words of kLinkSample: who the partner of a seed is, and, from there on by rank, which negatives a batch has.
+/// Words of kLinkSample: who the partner of a seed is, and which negatives a batch has.
 constexpr std::uint32_t kPartnerDraw = 0;
 constexpr std::uint32_t kNegativeDraw = 1;
 
@@ -48,8 +48,6 @@ MinibatchObjective::MinibatchObjective(cluster::Communicator& communicator, cons
     : graph_(graph),
       data_(data),
       options_(options),
-      negative_draw_(kNegativeDraw +
-                     (options.consistency.is_bulk_synchronous() ? 0 : static_cast<std::uint32_t>(communicator.rank()))),
       own_(options.goal == MinibatchGoal::kLabels ? data.train : nodes_with_neighbours(graph.slice)),
       batches_(communicator, graph.slice, own_, options.batch, options.seed) {
   if (batches_.seed_count() == 0) throw InputError("nothing to train on: no node has a label of the training split");
@@ -77,7 +75,7 @@ void MinibatchObjective::add_pairs(std::uint32_t epoch, std::uint32_t batch_numb
   }
   for (std::uint32_t i = 0; i < options_.negatives; ++i) {
     const auto words =
-        partition::random_block(options_.seed, RandomPurpose::kLinkSample, batch_number, epoch, negative_draw_, i);
+        partition::random_block(options_.seed, RandomPurpose::kLinkSample, batch_number, epoch, kNegativeDraw, i);
     seeds.push_back(census_.global[negatives_.sample(words[0], words[1])]);
   }
 }

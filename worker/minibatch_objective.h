@@ -31,9 +31,8 @@ class MinibatchObjective {
   std::span<const partition::GlobalNode> own_seeds() const { return own_; }
   const SeedBatches& batches() const { return batches_; }
 
-  /// This rank's seeds of a batch. kLinks: then their partners, then the negatives; of a batch in which this rank has
-  /// no seeds, nothing. With bsp negatives are the same on all ranks, as one rank has them. With asp and ssp each rank
-  /// has its own: a row that all of them push would make a step for each, and those of partners but one.
+  /// This rank's seeds of a batch. kLinks: then their partners, then the negatives, which are the same on all ranks; of
+  /// a batch in which this rank has no seeds, nothing.
   void choose_seeds(std::uint32_t epoch, std::uint32_t batch_number, std::vector<partition::GlobalNode>& seeds) const;
   /// The loss of this rank's seeds, divided by the `size` of the whole batch, and its derivatives by the rows of
   /// `outputs`.
@@ -46,7 +45,6 @@ class MinibatchObjective {
   const DistributedGraph& graph_;
   const MinibatchData& data_;
   const MinibatchOptions& options_;
-  std::uint32_t negative_draw_;  // Whose negatives these are.
   std::vector<partition::GlobalNode> own_;
   SeedBatches batches_;
   NodeCensus census_;                      // kLinks
