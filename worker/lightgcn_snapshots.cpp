@@ -101,7 +101,7 @@ LightGcnSnapshots::~LightGcnSnapshots() {
 
 void LightGcnSnapshots::add(const char* name, std::span<float> rows) {
   const ps::TableSpec spec{.name = name, .row_count = graph_.graph().row_count(), .dim = dim_};
-  tables_.push_back(std::make_unique<Copied>(rows, ps::Table(spec, {own_.first, own_.last})));
+  tables_.push_back(std::make_unique<Copied>(Copied{rows, ps::Table(spec, {own_.first, own_.last})}));
 }
 
 std::uint64_t LightGcnSnapshots::least_memory(std::uint64_t nodes, std::uint32_t dim, bool keeps_best) {
