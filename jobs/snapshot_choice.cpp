@@ -92,7 +92,7 @@ std::string contents_of(const std::string& path, cluster::Communicator& communic
 void check_agreement(const worker::SnapshotReader& snapshot, const AgreedOptions& options) {
   const AgreedOptions& before = snapshot.manifest().identity.configuration;
   for (const auto& [name, value] : options) {
-    const auto found = std::find_if(before.begin(), before.end(), [&](const auto& pair) { return pair.first == name; });
+    const auto found = std::ranges::find(before, name, &AgreedOptions::value_type::first);
     const std::string other = found == before.end() ? "none" : found->second;
     if (other == value) continue;
     throw InputError(name + " is " + value + ", but the job of " + snapshot.place() + " has " + name + " " + other +
