@@ -15,6 +15,8 @@ constexpr auto kIdleInterval = std::chrono::milliseconds(500);
 constexpr double kPartBetweenLooks = 1.0 / 8;
 constexpr double kShortestInterval = 200e-6;
 constexpr double kLongestInterval = 4e-3;
+/// Rows that a training thread settles at a time.
+constexpr std::size_t kRowsPerTask = 128;
 /// Of the newest items in the moving mean of an item's time.
 constexpr double kNewestWeight = 0.05;
 
@@ -23,9 +25,17 @@ constexpr double kNewestWeight = 0.05;
 struct BatchPipeline::Travelling {
   explicit Travelling(std::unique_ptr<TrainingBatch> made) : batch(std::move(made)) {}
   std::unique_ptr<TrainingBatch> batch;
-  std::size_t next_item = 0;      // guarded by the mutex
-  std::size_t items_trained = 0;  // guarded by the mutex
-  bool trained() const { return items_trained == batch->item_count(); }
+  // Guarded by the mutex:
+  std::size_t rows_to_settle = 0;
+  std::size_t next_row = 0;
+  std::size_t rows_settled = 0;
+  std::size_t next_item = 0;
+  std::size_t items_trained = 0;
+  bool settling_finished = false;  // by the courier
+  bool settled() const { return rows_settled == rows_to_settle; }
+  bool trained() const { return settled() && items_trained == batch->item_count(); }
+  bool wants_finish() const { return rows_to_settle > 0 && settled() && !settling_finished; }
+  bool all_taken() const { return next_row == rows_to_settle && next_item == batch->item_count(); }
 };
 
 BatchPipeline::BatchPipeline(const PipelineOptions& options, BatchCourier& courier, TrainItems train)
@@ -142,8 +152,7 @@ BatchPipeline::Idleness BatchPipeline::idleness() const {
 
 /// Does one thing that can be done; false if there is none.
 bool BatchPipeline::courier_step() {
-  // First what training threads may be waiting for.
-  if (settle_arrived()) return true;
+  if (finish_settled()) return true;
   if (release_trained()) return true;
   std::shared_ptr<Travelling> next;
   {
@@ -158,36 +167,34 @@ bool BatchPipeline::courier_step() {
     made_.pop_front();
     return true;
   }
-  if (to_settle_ || started_.empty() || !courier_.has_arrived(*started_.front()->batch)) return false;
+  if (started_.empty() || !courier_.has_arrived(*started_.front()->batch)) return false;
   const std::shared_ptr<Travelling> arrived = started_.front();
   started_.pop_front();
-  if (courier_.finish_start(*arrived->batch)) {
-    to_settle_ = arrived;
-  } else {
-    make_ready(arrived);
-  }
+  make_ready(arrived, courier_.finish_start(*arrived->batch));
   return true;
 }
 
-void BatchPipeline::make_ready(std::shared_ptr<Travelling> arrived) {
+void BatchPipeline::make_ready(std::shared_ptr<Travelling> arrived, std::size_t rows_to_settle) {
   {
     const std::lock_guard lock(mutex_);
+    arrived->rows_to_settle = rows_to_settle;
     underway_.push_back(arrived);
-    if (arrived->batch->item_count() > 0) ready_.push_back(std::move(arrived));
+    if (!arrived->all_taken()) ready_.push_back(std::move(arrived));
   }
   ready_changed_.notify_all();
 }
 
-bool BatchPipeline::settle_arrived() {
-  if (!to_settle_) return false;
+bool BatchPipeline::finish_settled() {
+  std::shared_ptr<Travelling> settled;
   {
     const std::lock_guard lock(mutex_);
-    const bool training =
-        std::any_of(underway_.begin(), underway_.end(), [](const auto& it) { return !it->trained(); });
-    if (training) return false;
+    const auto found =
+        std::find_if(underway_.begin(), underway_.end(), [](const auto& it) { return it->wants_finish(); });
+    if (found == underway_.end()) return false;
+    settled = *found;
+    settled->settling_finished = true;
   }
-  courier_.settle(*to_settle_->batch);
-  make_ready(std::exchange(to_settle_, nullptr));
+  courier_.finish_settling(*settled->batch);
   return true;
 }
 
@@ -195,7 +202,7 @@ bool BatchPipeline::release_trained() {
   std::shared_ptr<Travelling> oldest;
   {
     const std::lock_guard lock(mutex_);
-    if (underway_.empty() || !underway_.front()->trained()) return false;
+    if (underway_.empty() || !underway_.front()->trained() || underway_.front()->wants_finish()) return false;
     oldest = underway_.front();
     underway_.pop_front();
   }
@@ -209,17 +216,21 @@ bool BatchPipeline::release_trained() {
   return true;
 }
 
+/// With the mutex held.
+bool BatchPipeline::something_was_done() const {
+  return !underway_.empty() && (underway_.front()->trained() || underway_.front()->wants_finish());
+}
+
 void BatchPipeline::wait_for_work() {
   std::unique_lock lock(mutex_);
-  const auto something_was_trained = [&] { return !underway_.empty() && underway_.front()->trained(); };
   // Something may come from other ranks, which wakes nobody here.
-  if (!made_.empty() || !started_.empty() || to_settle_) {
+  if (!made_.empty() || !started_.empty()) {
     const double interval = std::clamp(seconds_of_ready() * kPartBetweenLooks, kShortestInterval, kLongestInterval);
-    changed_.wait_for(lock, std::chrono::duration<double>(interval), something_was_trained);
+    changed_.wait_for(lock, std::chrono::duration<double>(interval), [&] { return something_was_done(); });
     return;
   }
   changed_.wait(lock, [&] {
-    return stop_ || !made_.empty() || something_was_trained() || ((no_more_ || drains_) && in_pipeline_ == 0);
+    return stop_ || !made_.empty() || something_was_done() || ((no_more_ || drains_) && in_pipeline_ == 0);
   });
 }
 
@@ -230,39 +241,78 @@ double BatchPipeline::seconds_of_ready() const {
   return seconds_per_item_ * static_cast<double>(items) / options_.threads;
 }
 
-/// The oldest batch with an item left; null when there will be none.
-std::shared_ptr<BatchPipeline::Travelling> BatchPipeline::next_ready(std::unique_lock<std::mutex>& lock) {
+/// What comes next; none when there will be nothing more.
+std::optional<BatchPipeline::Task> BatchPipeline::next_task(std::unique_lock<std::mutex>& lock) {
   const auto is_over = [&] { return stop_ || closed_ || (no_more_ && in_pipeline_ == 0); };
-  if (ready_.empty() && !is_over()) {
+  std::optional<Task> task = take_task();
+  if (!task && !is_over()) {
     const auto begin = Clock::now();
-    ready_changed_.wait(lock, [&] { return is_over() || !ready_.empty(); });
+    ready_changed_.wait(lock, [&] { return is_over() || (task = take_task()); });
     // Neither the wait for the first batch nor that for the end is the network's fault alone.
-    if (!ready_.empty() && ready_.front()->batch->number > 0) {
+    if (task && task->batch->batch->number > 0) {
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
       waited_seconds_ += seconds;
       if (options_.waited != nullptr) options_.waited->fetch_add(seconds, std::memory_order_relaxed);
     }
   }
-  if (is_over() || ready_.empty()) return nullptr;
-  return ready_.front();
+  if (stop_ || closed_) return std::nullopt;
+  return task;
+}
+
+/// Something of the oldest batch that isn't taken yet; none while that must wait for other threads. With the mutex
+/// held.
+std::optional<BatchPipeline::Task> BatchPipeline::take_task() {
+  if (ready_.empty()) return std::nullopt;
+  Task task{.batch = ready_.front()};
+  Travelling& oldest = *task.batch;
+  if (oldest.next_row < oldest.rows_to_settle) {
+    for (const auto& before : underway_) {
+      if (before == task.batch) break;
+      if (!before->trained()) return std::nullopt;
+    }
+    task.settles = true;
+    task.first = oldest.next_row;
+    task.last = oldest.next_row = std::min(task.first + kRowsPerTask, oldest.rows_to_settle);
+  } else {
+    if (!oldest.settled()) return std::nullopt;
+    task.first = oldest.next_item;
+    task.last = oldest.next_item = std::min(task.first + options_.items_per_task, oldest.batch->item_count());
+  }
+  if (oldest.all_taken()) ready_.pop_front();
+  return task;
+}
+
+/// With the mutex held.
+void BatchPipeline::finish_task(const Task& task, double seconds) {
+  Travelling& batch = *task.batch;
+  const std::size_t count = task.last - task.first;
+  if (task.settles) {
+    batch.rows_settled += count;
+    if (!batch.settled()) return;
+  } else {
+    seconds_per_item_ += kNewestWeight * (seconds / static_cast<double>(count) - seconds_per_item_);
+    batch.items_trained += count;
+    if (!batch.trained()) return;
+  }
+  changed_.notify_all();
+  ready_changed_.notify_all();
 }
 
 void BatchPipeline::run_trainer(unsigned thread) {
   try {
     std::unique_lock lock(mutex_);
-    while (const std::shared_ptr<Travelling> current = next_ready(lock)) {
-      const std::size_t first = current->next_item;
-      const std::size_t last = std::min(first + options_.items_per_task, current->batch->item_count());
-      current->next_item = last;
-      if (last == current->batch->item_count()) ready_.pop_front();
+    while (const std::optional<Task> task = next_task(lock)) {
       lock.unlock();
       const auto begin = Clock::now();
-      train_(thread, *current->batch, first, last);
+      TrainingBatch& batch = *task->batch->batch;
+      if (task->settles) {
+        courier_.settle(batch, task->first, task->last);
+      } else {
+        train_(thread, batch, task->first, task->last);
+      }
       const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
       lock.lock();
-      seconds_per_item_ += kNewestWeight * (seconds / static_cast<double>(last - first) - seconds_per_item_);
-      current->items_trained += last - first;
-      if (current->trained()) changed_.notify_all();
+      finish_task(*task, seconds);
     }
   } catch (...) {
     fail();

@@ -3,10 +3,10 @@
 //
 //   submit() -> [made] -> courier: rows arrive -> [ready] -> training threads -> [trained] -> courier: changes leave
 //
-// Training threads take single items of the oldest ready batch. A batch that refreshes rows which the batch before
-// trains waits until that is done: a fresh value that a training thread overwrites would later be sent back as a
-// change, and undo what others did. The time that threads find nothing to do is measured: it is what a job loses to its
-// network.
+// Training threads take single items of the oldest ready batch. Before, when the batch ahead has been trained, they
+// take in those fresh rows of the batch that others may have been training until then: a fresh value that a training
+// thread overwrites would later be sent back as a change, and undo what others did. The time that threads find nothing
+// to do is measured: it is what a job loses to its network.
 #pragma once
 
 #include <atomic>
@@ -18,6 +18,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -25,7 +26,7 @@
 
 namespace knotwork::worker {
 
-/// What the courier does with batches; all calls come from one thread.
+/// What the courier does with batches; all calls come from one thread, but those of settle().
 class BatchCourier {
  public:
   BatchCourier() = default;
@@ -39,11 +40,14 @@ class BatchCourier {
   virtual void start(TrainingBatch& batch) = 0;
   /// Whether finish_start would return at once.
   virtual bool has_arrived(const TrainingBatch& batch) = 0;
-  /// Waits until the rows of the oldest batch that was started and not yet arrived are there. Returns whether rows that
-  /// batches before may be training are among them, so that settle() must be called.
-  virtual bool finish_start(TrainingBatch& batch) = 0;
-  /// Called while nothing is trained, before the batch is.
-  virtual void settle(TrainingBatch& batch) = 0;
+  /// Waits until the rows of the oldest batch that was started and not yet arrived are there. Returns the number of
+  /// rows among them that batches before may be training.
+  virtual std::size_t finish_start(TrainingBatch& batch) = 0;
+  /// Takes in rows first .. last - 1 of those. Called by training threads, several at a time, when all batches before
+  /// have been trained, and before this one is; the courier's thread may be calling other functions.
+  virtual void settle(TrainingBatch& batch, std::size_t first, std::size_t last) = 0;
+  /// All rows have been settled. Called only if there are any, and before release().
+  virtual void finish_settling(TrainingBatch& batch) = 0;
   /// A batch has been trained; batches come in order.
   virtual void release(TrainingBatch& batch) = 0;
   /// All batches were released: everything that changed goes out, and has arrived when this returns. Others may follow.
@@ -94,16 +98,27 @@ class BatchPipeline {
 
   enum class Idleness { kWaiting, kDrained, kOver, kStopped };
 
+  /// Rows to settle or items to train, first .. last - 1 of a batch.
+  struct Task {
+    std::shared_ptr<Travelling> batch;
+    bool settles = false;
+    std::size_t first = 0;
+    std::size_t last = 0;
+  };
+
   void run_courier();
   Idleness idleness() const;
   bool courier_step();
+  bool finish_settled();
   bool release_trained();
-  bool settle_arrived();
-  void make_ready(std::shared_ptr<Travelling> arrived);
+  void make_ready(std::shared_ptr<Travelling> arrived, std::size_t rows_to_settle);
   void wait_for_work();
+  bool something_was_done() const;
   double seconds_of_ready() const;
   void run_trainer(unsigned thread);
-  std::shared_ptr<Travelling> next_ready(std::unique_lock<std::mutex>& lock);
+  std::optional<Task> next_task(std::unique_lock<std::mutex>& lock);
+  std::optional<Task> take_task();
+  void finish_task(const Task& task, double seconds);
   void fail();
   template <typename Done>
   void wait_until(const std::function<void()>& idle, Done&& done);
@@ -117,8 +132,7 @@ class BatchPipeline {
   std::condition_variable ready_changed_;
   std::deque<std::shared_ptr<Travelling>> made_;
   std::deque<std::shared_ptr<Travelling>> started_;   // the courier's alone
-  std::shared_ptr<Travelling> to_settle_;             // the courier's alone: arrived, waits for training to stop
-  std::deque<std::shared_ptr<Travelling>> ready_;     // items left to take
+  std::deque<std::shared_ptr<Travelling>> ready_;     // rows or items left to take
   std::deque<std::shared_ptr<Travelling>> underway_;  // handed out, oldest first, until released
   std::size_t in_pipeline_ = 0;
   bool drains_ = false;  // drain() waits

@@ -39,9 +39,14 @@ constexpr std::uint64_t kBatchesPerTrip = 16;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
 constexpr std::size_t kPipelineDepth = 8;
 
-/// Uses of a row by ranks that don't own it between two refreshes, on average over all rows, where staleness is not
-/// given: what quality bears (docs/architecture.md, "Replicas meet").
-constexpr double kUsesOfStaleRow = 16;
+/// Uses of a row by a rank that doesn't own it between two refreshes, on average over all rows, where staleness is not
+/// given: what quality bears (docs/architecture.md, "Replicas meet"). The fewer ranks learn beside each other, the
+/// more.
+double uses_of_stale_row(int trainers) {
+  constexpr double kOfAllRanks = 64;
+  constexpr double kFewest = 16;
+  return std::max(kFewest, kOfAllRanks / trainers);
+}
 
 /// Calls the progress display about twice a second, from the thread that makes the batches.
 class ProgressTicker {
@@ -70,6 +75,7 @@ class Conveyor {
         pool_(job.communicator, job.own_negatives, job.options.seed),
         courier_(job.client, model, job.clocks,
                  {.consistency = consistency,
+                  .touches = static_cast<std::uint32_t>(uses_of_stale_row(job.trainers())),
                   .replica_bytes = job.options.replica_bytes,
                   .negative_pool = pool_size(job),
                   .negative_chunk = chunk_size(job),
@@ -210,16 +216,10 @@ std::vector<std::unique_ptr<TrainingBatch>> batches_of(const StretchBatch& stret
     TrainingBatch& batch = *batches[b];
     batch.work = work * (b + 1) / count - work * b / count;
     for (; next < stretches.size() && (b + 1 == count || done * count < centres * (b + 1)); ++next) {
-      const embeddings::WalkStretch& stretch = stretches.stretches[next];
       const auto path = stretches.path(next);
-      for (std::uint32_t i = 0; i < path.size(); ++i) {
-        const std::uint32_t position = stretch.first_position + i;
-        const bool is_centre = position >= stretch.first_centre && position < stretch.last_centre;
-        batch.contexts.push_back(path[i]);
-        batch.targets.push_back(is_centre ? path[i] : kNoTarget);
-      }
+      batch.contexts.insert(batch.contexts.end(), path.begin(), path.end());
       batch.keys.push_back(stretches.keys[next]);
-      batch.stretches.push_back(stretch);
+      batch.stretches.push_back(stretches.stretches[next]);
       batch.item_ends.push_back(static_cast<std::uint32_t>(batch.contexts.size()));
       done += stretches.centres(next);
     }
@@ -255,14 +255,36 @@ ModelRows model_sharing(const DistributedJob& job, std::span<const GlobalNode> p
   return model;
 }
 
-embeddings::WalkRows rows_of_stretch(const TrainingBatch& batch, std::size_t item) {
-  const std::size_t first = batch.item_begin(item);
-  const std::size_t count = batch.item_size(item);
-  return {.inputs = std::span(batch.context_rows.values).subspan(first, count),
-          .outputs = std::span(batch.target_rows.values).subspan(first, count),
-          .input_accumulators = batch.context_rows.accumulators_of(first, count),
-          .output_accumulators = batch.target_rows.accumulators_of(first, count)};
-}
+/// The rows of one stretch after the other, for one thread: addresses are looked up where they are used, rather than
+/// for the whole batch beforehand, which would take them out to memory and back.
+class StretchRows {
+ public:
+  embeddings::WalkRows of(const TrainingBatch& batch, std::size_t item) {
+    const std::size_t first = batch.item_begin(item);
+    const std::size_t count = batch.item_size(item);
+    const bool with_accumulators = batch.context_rows.own.accumulators != nullptr;
+    inputs_.resize(count);
+    outputs_.resize(count);
+    input_accumulators_.resize(with_accumulators ? count : 0);
+    output_accumulators_.resize(with_accumulators ? count : 0);
+    for (std::size_t i = 0; i < count; ++i) {
+      const RowPointer input = batch.context_row(first + i);
+      const RowPointer output = batch.centre_row(first + i);
+      inputs_[i] = input.values;
+      outputs_[i] = output.values;
+      if (!with_accumulators) continue;
+      input_accumulators_[i] = input.accumulator;
+      output_accumulators_[i] = output.accumulator;
+    }
+    return {inputs_, outputs_, input_accumulators_, output_accumulators_};
+  }
+
+ private:
+  std::vector<float*> inputs_;
+  std::vector<float*> outputs_;
+  std::vector<float*> input_accumulators_;
+  std::vector<float*> output_accumulators_;
+};
 
 std::unique_ptr<TrainingBatch> batch_of_stars(const embeddings::StarSampler& stars, std::uint64_t seed,
                                               std::uint64_t first, std::uint64_t count, std::uint32_t edges_per_star) {
@@ -286,12 +308,12 @@ std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(positions / options.walk.length), 1, options.batch_walks);
 }
 
-Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch) {
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers) {
   Consistency consistency = options.consistency;
   if (!consistency.staleness) {
     constexpr double kMost = 64;
-    consistency.staleness =
-        static_cast<std::uint32_t>(std::clamp(kUsesOfStaleRow / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
+    consistency.staleness = static_cast<std::uint32_t>(
+        std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
   }
   return consistency;
 }
@@ -315,6 +337,7 @@ class WalkTrips {
         batch_walks_(batch_walks_of(job.options, job.graph.slice.summary().node_count, job.trainers())),
         walks_(job.communicator, job.graph, engine, job.options.threads),
         trainers_(make_trainers<embeddings::SkipGramTrainer>(job.options.threads, job.options.skipgram)),
+        rows_(job.options.threads),
         position_{.leftovers = 0, .round = schedule.first_round()} {}
 
   DistributedCosts run() {
@@ -375,14 +398,14 @@ class WalkTrips {
     const auto train = [this](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
       const PooledNegatives negatives(batch.negatives);
       for (std::size_t i = first; i < last; ++i) {
-        trainers_[thread].train_stretch(rows_of_stretch(batch, i), batch.stretches[i], negatives, batch.keys[i],
+        trainers_[thread].train_stretch(rows_[thread].of(batch, i), batch.stretches[i], negatives, batch.keys[i],
                                         job_.clock.learning_rate());
       }
       job_.clock.add(batch.work_of(first, last), trainers_[thread].take_counters());
     };
     conveyor_.emplace(job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
-                      consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches)), all_batches_,
-                      2 * batch_positions, 4, train, job_.first_batch);
+                      consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches), job_.trainers()),
+                      all_batches_, 2 * batch_positions, 4, train, job_.first_batch);
   }
 
   void finish() {
@@ -403,6 +426,7 @@ class WalkTrips {
   std::uint64_t batch_walks_;
   TravellingWalks walks_;
   std::vector<embeddings::SkipGramTrainer> trainers_;
+  std::vector<StretchRows> rows_;  // by thread
   std::optional<Conveyor> conveyor_;
   std::vector<WalkStart> starts_;
   WalkBatch made_;
@@ -433,8 +457,8 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
     for (std::size_t i = first; i < last; ++i) {
       contexts.clear();
       for (std::size_t at = batch.item_begin(i); at < batch.item_ends[i]; ++at)
-        contexts.push_back(batch.context_rows.at(at));
-      trainers[thread].train_star(contexts, batch.target_rows.at(i), negatives, batch.first_star + i,
+        contexts.push_back(batch.context_row(at));
+      trainers[thread].train_star(contexts, batch.target_row(i), negatives, batch.first_star + i,
                                   job.clock.learning_rate());
     }
     job.clock.add(batch.work_of(first, last), trainers[thread].take_counters());
@@ -456,7 +480,7 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
     if (!conveyor) {
       const std::vector<GlobalNode>& contexts = batches.front()->contexts;
       conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
-                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1)), plan.batches,
+                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers()), plan.batches,
                        batch_positions, 64, train, job.first_batch);
     }
     conveyor->submit(std::move(batches));

@@ -10,6 +10,7 @@ using partition::GlobalNode;
 
 namespace {
 
+constexpr std::uint32_t kAllButSign = 0x7FFFFFFF;
 constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + ReplicaIndex::bytes_per_entry();
 
 // Training threads may be writing these rows at the same time: see replica_table.h. Not inlined, so that the thread
@@ -17,7 +18,6 @@ constexpr std::size_t kBookkeepingBytes = sizeof(ReplicaState) + ReplicaIndex::b
 
 /// to = value - base, base = value; whether any of it was not zero.
 [[gnu::noinline]] bool hogwild_take(const float* value, float* base, float* to, std::size_t count) {
-  constexpr std::uint32_t kAllButSign = 0x7FFFFFFF;
   std::uint32_t any = 0;
   for (std::size_t c = 0; c < count; ++c) {
     const float now = value[c];
@@ -46,7 +46,7 @@ AdaptiveWeights adaptive_weights(float aa, float bb, float ab) {
   return {1 - std::min(1.0F, ab / (2 * aa)), 1 - std::min(1.0F, ab / (2 * bb))};
 }
 
-[[gnu::noinline]] void hogwild_merge_adaptively(float* value, float* base, const float* fresh, std::size_t count) {
+AdaptiveWeights adaptive_weights(const float* value, const float* base, const float* fresh, std::size_t count) {
   float aa = 0;
   float bb = 0;
   float ab = 0;
@@ -58,11 +58,30 @@ AdaptiveWeights adaptive_weights(float aa, float bb, float ab) {
     bb += b * b;
     ab += a * b;
   }
-  const AdaptiveWeights weights = adaptive_weights(aa, bb, ab);
+  return adaptive_weights(aa, bb, ab);
+}
+
+[[gnu::noinline]] void hogwild_merge_adaptively(float* value, float* base, const float* fresh, std::size_t count) {
+  const AdaptiveWeights weights = adaptive_weights(value, base, fresh, count);
   for (std::size_t c = 0; c < count; ++c) {
     value[c] = base[c] + weights.a * (fresh[c] - base[c]) + weights.b * (value[c] - base[c]);
     base[c] = fresh[c];
   }
+}
+
+/// Both of the above, and hogwild_take into the place of the fresh row, in one pass.
+[[gnu::noinline]] bool hogwild_meet(float* value, float* base, float* row, std::size_t count, AdaptiveWeights weights) {
+  std::uint32_t any = 0;
+  for (std::size_t c = 0; c < count; ++c) {
+    const float fresh = row[c];
+    // So written, it is exactly nothing where nothing has changed here.
+    const float change = weights.b * (value[c] - base[c]) - (1 - weights.a) * (fresh - base[c]);
+    row[c] = change;
+    any |= std::bit_cast<std::uint32_t>(change);
+    value[c] = fresh + change;
+    base[c] = value[c];
+  }
+  return (any & kAllButSign) != 0;
 }
 
 }  // namespace
@@ -138,13 +157,27 @@ void ReplicaTable::take_change(ReplicaSlot slot, RowChanges& changes) {
   }
 }
 
-void ReplicaTable::merge(ReplicaSlot slot, std::span<const float> fresh) {
-  float* const base = bases_.data() + slot * wire_width();
+MergeRule ReplicaTable::next_merge(ReplicaSlot slot) {
   ReplicaState& state = states_[slot];
   const bool adds_up = state.is_shared || std::exchange(state.steps, 0) < kStepsThatOvershoot;
-  const auto merge_values = adds_up ? hogwild_merge : hogwild_merge_adaptively;
+  return adds_up ? MergeRule::kAddUp : MergeRule::kAdapt;
+}
+
+void ReplicaTable::merge(ReplicaSlot slot, MergeRule rule, std::span<const float> fresh) {
+  float* const base = bases_.data() + slot * wire_width();
+  const auto merge_values = rule == MergeRule::kAddUp ? hogwild_merge : hogwild_merge_adaptively;
   merge_values(values_.data() + slot * stride_, base, fresh.data(), dim_);
   if (with_accumulators_) hogwild_merge(accumulators_.data() + slot, base + dim_, fresh.data() + dim_, 1);
+}
+
+bool ReplicaTable::meet(ReplicaSlot slot, MergeRule rule, std::span<float> row) {
+  float* const value = values_.data() + slot * stride_;
+  float* const base = bases_.data() + slot * wire_width();
+  const AdaptiveWeights weights =
+      rule == MergeRule::kAddUp ? AdaptiveWeights{} : adaptive_weights(value, base, row.data(), dim_);
+  bool changed = hogwild_meet(value, base, row.data(), dim_, weights);
+  if (with_accumulators_) changed |= hogwild_meet(accumulators_.data() + slot, base + dim_, row.data() + dim_, 1, {});
+  return changed;
 }
 
 }  // namespace knotwork::worker

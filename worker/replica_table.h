@@ -43,6 +43,10 @@ inline constexpr BatchNumber kNoBatch = std::numeric_limits<BatchNumber>::max();
 struct RowChanges {
   std::vector<ps::RowIndex> rows;
   std::vector<float> values;
+  void add(ps::RowIndex row, std::span<const float> change) {
+    rows.push_back(row);
+    values.insert(values.end(), change.begin(), change.end());
+  }
   void clear() {
     rows.clear();
     values.clear();
@@ -70,7 +74,11 @@ struct alignas(64) ReplicaState {
 /// fewer steps are short, and taking means of them would only slow them down.
 inline constexpr std::uint32_t kStepsThatOvershoot = 8;
 
-/// One thread at a time, but values may be trained by others meanwhile, Hogwild style.
+/// How a replica takes in the owner's fresh row.
+enum class MergeRule : std::uint8_t { kAddUp, kAdapt };
+
+/// One thread at a time, but values may be trained by others meanwhile, Hogwild style, and merge() and meet() with a
+/// rule touch nothing but the row.
 class ReplicaTable {
  public:
   /// Room for `capacity` replicas of `dim` columns, mapped but not touched. Throws std::bad_alloc.
@@ -110,9 +118,15 @@ class ReplicaTable {
   /// shared_weight of it.
   void take_change(ReplicaSlot slot, RowChanges& changes);
   void set_shared_weight(float weight) { shared_weight_ = weight; }
-  /// Takes in the owner's row of wire_width() floats: by adaptive summation once kStepsThatOvershoot positions have
-  /// used a replica that isn't shared, else by adding up.
-  void merge(ReplicaSlot slot, std::span<const float> fresh);
+  /// How the replica is to take in the owner's row now: by adaptive summation once kStepsThatOvershoot positions have
+  /// used a replica that isn't shared, else by adding up. Counts as done.
+  MergeRule next_merge(ReplicaSlot slot);
+  /// Takes in the owner's row of wire_width() floats.
+  void merge(ReplicaSlot slot, MergeRule rule, std::span<const float> fresh);
+  void merge(ReplicaSlot slot, std::span<const float> fresh) { merge(slot, next_merge(slot), fresh); }
+  /// merge() and, in the same pass, take_change() of a replica that isn't shared: leaves in `row` what the owner's row
+  /// lacks now. Returns whether any of it isn't zero. Who calls it sees to state(slot).changed_since.
+  bool meet(ReplicaSlot slot, MergeRule rule, std::span<float> row);
 
  private:
   ReplicaSlot free_slot(RowChanges& evicted);

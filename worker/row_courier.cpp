@@ -16,7 +16,7 @@ namespace {
 /// After so long, waiting for rows is left to the client, who sends requests again and gives up at its deadline.
 constexpr auto kPatience = std::chrono::milliseconds(50);
 
-/// Positions between asking for what a lookup reads and the lookup.
+/// Nodes between asking for what a lookup reads and the lookup.
 constexpr std::size_t kLookahead = 32;
 
 }  // namespace
@@ -85,23 +85,26 @@ partition::InputError RowCourier::too_small(std::uint64_t replicas_needed) const
 }
 
 bool RowCourier::may_start(const TrainingBatch& batch) {
-  const std::size_t positions = batch.contexts.size() + batch.targets.size() + batch.fresh_negatives.size();
+  const std::size_t targets = batch.is_of_walks() ? batch.contexts.size() : batch.targets.size();
+  const std::size_t positions = batch.contexts.size() + targets + batch.fresh_negatives.size();
   for (const Role& role : roles_) {
     const std::size_t room = role.replicas.capacity() - role.replicas.pinned();
     if (role.replicas.capacity() >= replicable_rows_ || room >= positions) continue;
-    if (held_.empty()) throw too_small(positions + role.replicas.pinned());
+    if (batches_held_ == 0) throw too_small(positions + role.replicas.pinned());
     return false;
   }
   return !options_.consistency.bounded || clocks_allow(batch.number);
 }
 
 void RowCourier::start(TrainingBatch& batch) {
-  Held& held = held_.emplace_back();
+  auto notes = std::make_unique<Held>();
+  Held& held = *notes;
+  batch.notes = std::move(notes);
+  ++batches_held_;
   held.batch = batch.number;
   oldest_used_ = 0;
   renew_pool(batch, held);
-  use_all(roles_.front(), batch.contexts, held, batch.context_rows);
-  use_all(outputs(), batch.targets, held, batch.target_rows);
+  use_batch(batch, held);
   send_fetches(held);
   count();
 }
@@ -157,34 +160,84 @@ void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
   pool_.pop_front();
 }
 
-void RowCourier::use_all(Role& role, std::span<const GlobalNode> nodes, Held& held, RowPointers& rows) {
-  rows.clear();
-  rows.values.reserve(nodes.size());
-  // Of a row that isn't used, only that rows have accumulators matters.
-  const RowPointer nowhere{nullptr, role.replicas.row(0).accumulator};
-  const auto is_elsewhere = [&](std::size_t i) {
-    return i < nodes.size() && nodes[i] != kNoTarget && !is_in_place(nodes[i]);
-  };
+void RowCourier::use_batch(TrainingBatch& batch, Held& held) {
+  elsewhere_.clear();
+  context_positions_.clear();
+  target_positions_.clear();
+  if (batch.is_of_walks()) {
+    number_walks(batch);
+  } else {
+    batch.context_numbers.resize(batch.contexts.size());
+    for (std::size_t i = 0; i < batch.contexts.size(); ++i) {
+      batch.context_numbers[i] = number_of(batch.contexts[i]);
+      if (batch.context_numbers[i] != kInPlace) ++context_positions_[batch.context_numbers[i]];
+    }
+    batch.target_numbers.resize(batch.targets.size());
+    for (std::size_t i = 0; i < batch.targets.size(); ++i) {
+      batch.target_numbers[i] = number_of(batch.targets[i]);
+      if (batch.target_numbers[i] != kInPlace) ++target_positions_[batch.target_numbers[i]];
+    }
+    traffic_.uses += batch.contexts.size() + batch.targets.size();
+  }
+  use_all(roles_.front(), context_positions_, held, batch.context_rows);
+  use_all(outputs(), target_positions_, held, batch.target_rows);
+}
+
+void RowCourier::number_walks(TrainingBatch& batch) {
+  batch.context_numbers.resize(batch.contexts.size());
+  std::size_t centres = 0;
+  for (std::size_t item = 0; item < batch.item_count(); ++item) {
+    const embeddings::WalkStretch& stretch = batch.stretches[item];
+    const std::size_t begin = batch.item_begin(item);
+    const std::size_t first_centre = begin + (stretch.first_centre - stretch.first_position);
+    const std::size_t last_centre = begin + (stretch.last_centre - stretch.first_position);
+    centres += last_centre - first_centre;
+    for (std::size_t i = begin; i < batch.item_ends[item]; ++i) {
+      const std::uint32_t number = number_of(batch.contexts[i]);
+      batch.context_numbers[i] = number;
+      if (number == kInPlace) continue;
+      ++context_positions_[number];
+      if (i >= first_centre && i < last_centre) ++target_positions_[number];
+    }
+  }
+  traffic_.uses += batch.contexts.size() + centres;
+}
+
+/// With room for its positions.
+std::uint32_t RowCourier::number_of(GlobalNode node) {
+  if (is_in_place(node)) return kInPlace;
+  const std::uint32_t number = elsewhere_.number_of(node);
+  if (number == context_positions_.size()) {
+    context_positions_.push_back(0);
+    target_positions_.push_back(0);
+  }
+  return number;
+}
+
+void RowCourier::use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places) {
+  const std::span<const GlobalNode> nodes = elsewhere_.nodes();
+  places.own = role.own;
+  places.replicas.resize(nodes.size());
   for (std::size_t i = 0; i < nodes.size(); ++i) {
-    if (is_elsewhere(i + 2 * kLookahead)) role.replicas.prefetch_entry(nodes[i + 2 * kLookahead]);
-    if (is_elsewhere(i + kLookahead)) role.replicas.prefetch_state(nodes[i + kLookahead]);
-    rows.push_back(nodes[i] == kNoTarget ? nowhere : use(role, nodes[i], held.batch, held));
+    if (i + 2 * kLookahead < nodes.size()) role.replicas.prefetch_entry(nodes[i + 2 * kLookahead]);
+    if (i + kLookahead < nodes.size()) role.replicas.prefetch_state(nodes[i + kLookahead]);
+    if (positions[i] == 0) continue;
+    if (!is_own(nodes[i])) traffic_.remote_uses += positions[i];
+    places.replicas[i] = use(role, nodes[i], positions[i], held);
   }
 }
 
-RowPointer RowCourier::use(Role& role, GlobalNode node, BatchNumber batch, Held& held) {
-  ++traffic_.uses;
-  if (is_in_place(node)) return {role.own.row(node), role.with_state ? role.own.accumulator(node) : nullptr};
-  if (!is_own(node)) ++traffic_.remote_uses;
+RowPointer RowCourier::use(Role& role, GlobalNode node, std::uint32_t positions, Held& held) {
   const ReplicaSlot slot = replica_of(role, node, held);
-  if (role.replicas.state(slot).seen_by != batch) {
-    see(role, slot, batch, {role.replicas.state(slot).touches, staleness_, push_after_});
-    role.replicas.state(slot).seen_by = batch;
+  ReplicaState& state = role.replicas.state(slot);
+  if (state.seen_by != held.batch) {
+    see(role, slot, held.batch, {state.touches, staleness_, push_after_});
+    state.seen_by = held.batch;
     role.replicas.pin(slot);
     held.pins.emplace_back(&role, slot);
   }
-  ++role.replicas.state(slot).touches;
-  ++role.replicas.state(slot).steps;
+  state.touches += positions;
+  state.steps += positions;
   return role.replicas.row(slot);
 }
 
@@ -272,7 +325,7 @@ void RowCourier::push(Role& role, RowChanges& changes) {
 }
 
 RowCourier::Held& RowCourier::held_by(const TrainingBatch& batch) {
-  return *std::find_if(held_.begin(), held_.end(), [&](const Held& held) { return held.batch == batch.number; });
+  return static_cast<Held&>(*batch.notes);
 }
 
 bool RowCourier::has_arrived(const TrainingBatch& batch) {
@@ -282,43 +335,79 @@ bool RowCourier::has_arrived(const TrainingBatch& batch) {
                      [&](const auto& fetch) { return client_.ready(fetch.second.ticket); });
 }
 
-bool RowCourier::finish_start(TrainingBatch& batch) {
-  bool any_in_use = false;
-  for (auto& [role, fetch] : held_by(batch).fetches) {
-    client_.wait(fetch.ticket);
-    merge(*role, fetch, false);
-    any_in_use |= std::find(fetch.in_use.begin(), fetch.in_use.end(), 1) != fetch.in_use.end();
+std::size_t RowCourier::finish_start(TrainingBatch& batch) {
+  Held& held = held_by(batch);
+  std::vector<Meeting> now;
+  for (std::size_t f = 0; f < held.fetches.size(); ++f) {
+    client_.wait(held.fetches[f].second.ticket);
+    plan_meetings(held, f, now);
   }
-  return any_in_use;
+  for (Meeting& meeting : now) meet(held, meeting);
+  finish(held, now);
+  if (held.to_settle.empty()) held.fetches.clear();
+  return held.to_settle.size();
 }
 
-void RowCourier::settle(TrainingBatch& batch) {
+void RowCourier::plan_meetings(Held& held, std::size_t fetch, std::vector<Meeting>& now) {
+  auto& [role, arrived] = held.fetches[fetch];
+  for (std::size_t i = 0; i < arrived.slots.size(); ++i) {
+    const ReplicaState& state = role->replicas.state(arrived.slots[i]);
+    const bool leaves_change = !state.is_shared && state.changed_since != kNoBatch;
+    const Meeting meeting{fetch, i, role->replicas.next_merge(arrived.slots[i]), leaves_change};
+    (arrived.in_use[i] != 0 ? held.to_settle : now).push_back(meeting);
+  }
+}
+
+void RowCourier::settle(TrainingBatch& batch, std::size_t first, std::size_t last) {
   Held& held = held_by(batch);
-  for (auto& [role, fetch] : held.fetches) merge(*role, fetch, true);
+  for (std::size_t i = first; i < last; ++i) meet(held, held.to_settle[i]);
+}
+
+void RowCourier::meet(Held& held, Meeting& meeting) {
+  auto& [role, fetch] = held.fetches[meeting.fetch];
+  const ReplicaSlot slot = fetch.slots[meeting.place];
+  const std::span<float> row = row_of(*role, fetch, meeting.place);
+  if (meeting.leaves_change) {
+    meeting.changed = role->replicas.meet(slot, meeting.rule, row);
+  } else {
+    role->replicas.merge(slot, meeting.rule, row);
+  }
+}
+
+void RowCourier::finish_settling(TrainingBatch& batch) {
+  Held& held = held_by(batch);
+  finish(held, held.to_settle);
   held.fetches.clear();
 }
 
-void RowCourier::merge(Role& role, const Fetch& fetch, bool in_use) {
-  const std::size_t width = role.replicas.wire_width();
+void RowCourier::finish(Held& held, std::span<const Meeting> meetings) {
   RowChanges changes;
-  for (std::size_t i = 0; i < fetch.slots.size(); ++i) {
-    if ((fetch.in_use[i] != 0) != in_use) continue;
-    const ReplicaSlot slot = fetch.slots[i];
-    role.replicas.merge(slot, std::span(fetch.arrived).subspan(i * width, width));
-    ReplicaState& state = role.replicas.state(slot);
+  for (std::size_t i = 0; i < meetings.size(); ++i) {
+    const Meeting& meeting = meetings[i];
+    auto& [role, fetch] = held.fetches[meeting.fetch];
+    const ReplicaSlot slot = fetch.slots[meeting.place];
+    ReplicaState& state = role->replicas.state(slot);
     state.arriving = false;
-    if (state.is_shared || state.changed_since == kNoBatch) continue;
-    const BatchNumber due_at = std::max(state.due_at, trained_ + push_after_);
-    role.replicas.take_change(slot, changes);
-    // Batches underway may be changing it.
-    if (state.pins > 0) mark_changed(role, slot, trained_, due_at);
+    if (meeting.leaves_change) {
+      const BatchNumber due_at = std::max(state.due_at, trained_ + push_after_);
+      state.changed_since = kNoBatch;
+      if (meeting.changed) changes.add(state.node, row_of(*role, fetch, meeting.place));
+      // Batches underway may be changing it.
+      if (state.pins > 0) mark_changed(*role, slot, trained_, due_at);
+    }
+    if (i + 1 == meetings.size() || meetings[i + 1].fetch != meeting.fetch) push(*role, changes);
   }
-  push(role, changes);
+}
+
+std::span<float> RowCourier::row_of(const Role& role, Fetch& fetch, std::size_t place) {
+  const std::size_t width = role.replicas.wire_width();
+  return std::span(fetch.arrived).subspan(place * width, width);
 }
 
 void RowCourier::release(TrainingBatch& batch) {
-  for (const auto& [role, slot] : held_.front().pins) role->replicas.unpin(slot);
-  held_.pop_front();
+  for (const auto& [role, slot] : held_by(batch).pins) role->replicas.unpin(slot);
+  batch.notes = nullptr;
+  --batches_held_;
   trained_ = batch.number + 1;
   const BatchNumber sent = push_due();
   if (options_.consistency.bounded) publish_clock(sent);

@@ -33,6 +33,7 @@
 #include "ps/client.h"
 #include "worker/batch_pipeline.h"
 #include "worker/consistency.h"
+#include "worker/distinct_nodes.h"
 #include "worker/rank_clocks.h"
 #include "worker/replica_table.h"
 #include "worker/training_batch.h"
@@ -98,8 +99,9 @@ class RowCourier final : public BatchCourier {
   bool may_start(const TrainingBatch& batch) override;
   void start(TrainingBatch& batch) override;
   bool has_arrived(const TrainingBatch& batch) override;
-  bool finish_start(TrainingBatch& batch) override;
-  void settle(TrainingBatch& batch) override;
+  std::size_t finish_start(TrainingBatch& batch) override;
+  void settle(TrainingBatch& batch, std::size_t first, std::size_t last) override;
+  void finish_settling(TrainingBatch& batch) override;
   void release(TrainingBatch& batch) override;
   void flush() override;
 
@@ -131,11 +133,20 @@ class RowCourier final : public BatchCourier {
     /// By batch: replicas whose changes are to leave when it has been trained, and since when they changed.
     std::map<BatchNumber, std::vector<std::pair<ReplicaSlot, BatchNumber>>> due = {};
   };
+  /// A row of a fetch that has arrived, and how its replica takes it in.
+  struct Meeting {
+    std::size_t fetch;  // of the batch
+    std::size_t place;  // in the fetch
+    MergeRule rule;
+    bool leaves_change;  // in the place of the fresh row, to be sent
+    bool changed = false;
+  };
   /// What a batch holds until it is released.
-  struct Held {
-    BatchNumber batch;
+  struct Held final : CourierNotes {
+    BatchNumber batch = 0;
     std::vector<std::pair<Role*, ReplicaSlot>> pins;
     std::vector<std::pair<Role*, Fetch>> fetches;
+    std::vector<Meeting> to_settle;
     Clock::time_point asked;
   };
   struct PoolChunk {
@@ -162,9 +173,14 @@ class RowCourier final : public BatchCourier {
   void renew_pool(TrainingBatch& batch, Held& held);
   void retire_from_pool(Role& role, BatchNumber batch, Held& held);
   std::shared_ptr<PoolChunk> make_chunk(Role& role, std::span<const partition::GlobalNode> nodes, Held& held);
-  /// Rows of a role for the nodes of a batch, position by position.
-  void use_all(Role& role, std::span<const partition::GlobalNode> nodes, Held& held, RowPointers& rows);
-  embeddings::RowPointer use(Role& role, partition::GlobalNode node, BatchNumber batch, Held& held);
+  /// Numbers the batch's nodes whose rows aren't trained in place, and sets its rows.
+  void use_batch(TrainingBatch& batch, Held& held);
+  void number_walks(TrainingBatch& batch);
+  std::uint32_t number_of(partition::GlobalNode node);
+  /// Rows of a role for elsewhere_, each for so many positions.
+  void use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places);
+  /// The row of a node, whose row isn't in place, for so many positions of a batch.
+  embeddings::RowPointer use(Role& role, partition::GlobalNode node, std::uint32_t positions, Held& held);
   /// The slot of a node of another rank, claimed and asked for if there is none.
   ReplicaSlot replica_of(Role& role, partition::GlobalNode node, Held& held);
   /// Sees to it that a replica is fresh enough for a batch, and that its changes will leave.
@@ -172,9 +188,13 @@ class RowCourier final : public BatchCourier {
   void mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, BatchNumber due_at);
   void send_fetches(Held& held);
   void ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const;
-  Held& held_by(const TrainingBatch& batch);
-  /// Takes in the rows of a fetch that are in use, or those that aren't.
-  void merge(Role& role, const Fetch& fetch, bool in_use);
+  static Held& held_by(const TrainingBatch& batch);
+  /// How the rows of a fetch meet their replicas: those in use go to held.to_settle, the others to `now`.
+  static void plan_meetings(Held& held, std::size_t fetch, std::vector<Meeting>& now);
+  static void meet(Held& held, Meeting& meeting);
+  /// Books rows that have met their replicas, and sends the changes that they have left.
+  void finish(Held& held, std::span<const Meeting> meetings);
+  static std::span<float> row_of(const Role& role, Fetch& fetch, std::size_t place);
   void push(Role& role, RowChanges& changes);
   /// Sends what is due once `trained_` batches were trained; returns the batches whose changes have all been sent.
   BatchNumber push_due();
@@ -197,10 +217,13 @@ class RowCourier final : public BatchCourier {
   Patience pool_patience_;
   RankClocks clocks_;
   CourierOptions options_;
-  std::size_t replica_bytes_ = 0;                // of a node in all tables
-  std::deque<Role> roles_;                       // inputs, outputs; or one for both
+  std::size_t replica_bytes_ = 0;                 // of a node in all tables
+  std::deque<Role> roles_;                        // inputs, outputs; or one for both
+  DistinctNodes elsewhere_;                       // of the batch at hand: nodes whose rows aren't in place
+  std::vector<std::uint32_t> context_positions_;  // of each of these
+  std::vector<std::uint32_t> target_positions_;
   std::deque<std::shared_ptr<PoolChunk>> pool_;  // oldest first
-  std::deque<Held> held_;                        // of batches underway, oldest first
+  std::size_t batches_held_ = 0;                 // batches underway
   BatchNumber trained_ = 0;                      // batches that have been trained
   BatchNumber waiting_ = kNoBatch;               // the batch that waited last
   Clock::time_point clock_moved_;

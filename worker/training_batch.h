@@ -13,29 +13,27 @@
 
 namespace knotwork::worker {
 
-/// Addresses of rows, and of their accumulators with AdaGrad (else empty).
-struct RowPointers {
-  std::vector<float*> values;
-  std::vector<float*> accumulators;
+/// The number of a node whose row is trained in place.
+inline constexpr std::uint32_t kInPlace = std::numeric_limits<std::uint32_t>::max();
 
-  void clear() {
-    values.clear();
-    accumulators.clear();
-  }
-  void push_back(embeddings::RowPointer row) {
-    values.push_back(row.values);
-    if (row.accumulator != nullptr) accumulators.push_back(row.accumulator);
-  }
-  embeddings::RowPointer at(std::size_t i) const {
-    return {values[i], accumulators.empty() ? nullptr : accumulators[i]};
-  }
-  /// Accumulators of positions first .. first + count - 1; empty without AdaGrad.
-  std::span<float* const> accumulators_of(std::size_t first, std::size_t count) const {
-    return accumulators.empty() ? std::span<float* const>() : std::span(accumulators).subspan(first, count);
+/// Where one table's rows of a batch's nodes lie.
+struct RowPlaces {
+  embeddings::DenseRows own;
+  std::vector<embeddings::RowPointer> replicas;  ///< by the batch's numbers
+
+  embeddings::RowPointer row(partition::GlobalNode node, std::uint32_t number) const {
+    if (number != kInPlace) return replicas[number];
+    return {own.row(node), own.accumulators != nullptr ? own.accumulator(node) : nullptr};
   }
 };
 
-inline constexpr partition::GlobalNode kNoTarget = std::numeric_limits<partition::GlobalNode>::max();
+/// What a courier keeps with a batch.
+struct CourierNotes {
+  CourierNotes() = default;
+  CourierNotes(const CourierNotes&) = delete;
+  CourierNotes& operator=(const CourierNotes&) = delete;
+  virtual ~CourierNotes() = default;
+};
 
 struct TrainingBatch {
   BatchNumber number = 0;
@@ -50,7 +48,8 @@ struct TrainingBatch {
 
   /// Nodes whose input rows are needed, position by position.
   std::vector<partition::GlobalNode> contexts;
-  /// Nodes whose output rows are needed: one a star; for walks one a context, kNoTarget where it isn't a centre.
+  /// Stars only, whose nodes' output rows are needed: one a star. Of walks, each position that is a centre of its
+  /// stretch needs its own.
   std::vector<partition::GlobalNode> targets;
   /// Nodes that take the place of the oldest of the negatives' pool.
   std::vector<partition::GlobalNode> fresh_negatives;
@@ -58,8 +57,12 @@ struct TrainingBatch {
   std::uint64_t work = 0;
 
   // Set by the courier.
-  RowPointers context_rows;
-  RowPointers target_rows;
+  std::unique_ptr<CourierNotes> notes;
+  /// Of each position of contexts, and of targets: the number of its node among those with replicas, or kInPlace.
+  std::vector<std::uint32_t> context_numbers;
+  std::vector<std::uint32_t> target_numbers;
+  RowPlaces context_rows;
+  RowPlaces target_rows;
   /// Chunks of the pool of negatives, and what keeps them.
   std::vector<std::span<const embeddings::RowPointer>> negatives;
   std::vector<std::shared_ptr<const void>> negatives_owners;
@@ -67,6 +70,11 @@ struct TrainingBatch {
   std::size_t item_count() const { return item_ends.size(); }
   std::size_t item_begin(std::size_t item) const { return item == 0 ? 0 : item_ends[item - 1]; }
   std::size_t item_size(std::size_t item) const { return item_ends[item] - item_begin(item); }
+  bool is_of_walks() const { return !stretches.empty(); }
+  embeddings::RowPointer context_row(std::size_t i) const { return context_rows.row(contexts[i], context_numbers[i]); }
+  embeddings::RowPointer target_row(std::size_t i) const { return target_rows.row(targets[i], target_numbers[i]); }
+  /// The output row of a position of a walk; any if it isn't a centre.
+  embeddings::RowPointer centre_row(std::size_t i) const { return target_rows.row(contexts[i], context_numbers[i]); }
   /// The share of `work` that items first .. last - 1 stand for; shares of all items add up to it.
   std::uint64_t work_of(std::size_t first, std::size_t last) const {
     return work * last / item_count() - work * first / item_count();

@@ -24,25 +24,37 @@ class SlowCourier final : public BatchCourier {
     underway_most = std::max(underway_most, started - released);
   }
   bool has_arrived(const TrainingBatch& /*batch*/) override { return ++looks % 3 == 0; }
-  bool finish_start(TrainingBatch& batch) override {
-    EXPECT_EQ(batch.number, arrived.load());
+  std::size_t finish_start(TrainingBatch& batch) override {
+    EXPECT_EQ(batch.number, finished_starts++);
     if (batch.number == fails_at) throw std::runtime_error("the link is cut");
-    if (needs_settling(batch)) return true;
-    ++arrived;
-    return false;
+    if (rows_to_settle(batch) == 0) arrived[batch.number] = true;
+    return rows_to_settle(batch);
   }
-  void settle(TrainingBatch& batch) override {
-    EXPECT_TRUE(needs_settling(batch));
-    EXPECT_EQ(in_training, 0);
-    ++arrived;
+  void settle(TrainingBatch& batch, std::size_t first, std::size_t last) override {
+    EXPECT_LT(first, last);
+    EXPECT_EQ(in_training, 0) << "rows of a batch that is in training must not change";
+    settled_rows[batch.number] += last - first;
+    if (settled_rows[batch.number] == rows_to_settle(batch)) arrived[batch.number] = true;
   }
-  static bool needs_settling(const TrainingBatch& batch) { return batch.number % 3 != 0; }
-  void release(TrainingBatch& batch) override { EXPECT_EQ(batch.number, released++); }
+  void finish_settling(TrainingBatch& batch) override {
+    EXPECT_EQ(settled_rows[batch.number], rows_to_settle(batch));
+    EXPECT_GE(batch.number, released) << "after its release";
+    finished_settling[batch.number] = true;
+  }
+  static std::size_t rows_to_settle(const TrainingBatch& batch) { return batch.number % 3 * 300; }
+  void release(TrainingBatch& batch) override {
+    EXPECT_EQ(batch.number, released++);
+    EXPECT_EQ(finished_settling[batch.number], rows_to_settle(batch) > 0);
+  }
   void flush() override { flushed_after.push_back(released); }
 
+  static constexpr std::size_t kMostBatches = 200;
   std::atomic<BatchNumber> allowed = kNoBatch;
-  std::atomic<BatchNumber> arrived = 0;
+  std::vector<std::atomic<bool>> arrived = std::vector<std::atomic<bool>>(kMostBatches);
+  std::vector<std::atomic<std::size_t>> settled_rows = std::vector<std::atomic<std::size_t>>(kMostBatches);
+  std::vector<bool> finished_settling = std::vector<bool>(kMostBatches);
   std::atomic<int> in_training = 0;
+  BatchNumber finished_starts = 0;
   BatchNumber started = 0;
   BatchNumber released = 0;
   BatchNumber underway_most = 0;
@@ -71,7 +83,7 @@ TEST(BatchPipelineTest, every_item_is_trained_once_in_rows_that_have_arrived) {
                              [&](unsigned thread, const TrainingBatch& batch, std::size_t first, std::size_t last) {
                                EXPECT_LT(thread, threads);
                                ++courier.in_training;
-                               EXPECT_LT(batch.number, courier.arrived.load());
+                               EXPECT_TRUE(courier.arrived[batch.number]);
                                for (std::size_t i = first; i < last; ++i) ++trained[batch.number][i];
                                std::this_thread::sleep_for(50us);
                                --courier.in_training;
@@ -119,10 +131,11 @@ TEST(BatchPipelineTest, a_batch_that_may_not_start_yet_holds_up_those_behind) {
   for (BatchNumber i = 0; i < 3; ++i) pipeline.submit(batch_of(i, 1), kNothing);
   std::this_thread::sleep_for(20ms);
   EXPECT_EQ(newest, 0U);
-  EXPECT_EQ(courier.arrived, 1U);
+  EXPECT_TRUE(courier.arrived[0]);
+  EXPECT_FALSE(courier.arrived[1]);
   courier.allowed = kNoBatch;
   pipeline.finish(kNothing);
-  EXPECT_EQ(courier.arrived, 3U);
+  EXPECT_TRUE(courier.arrived[2]);
   // Batch 1 came late: that is waiting.
   EXPECT_GT(pipeline.waited_seconds(), 0.01);
 }

@@ -92,6 +92,47 @@ TEST(ReplicaTableTest, changes_that_say_the_same_are_averaged_and_others_add_up)
       << "a few steps of each are as good as all of them by one";
 }
 
+/// meet() is merge() and take_change() at once, for any values: what stays differs by rounding only, and where nothing
+/// has changed here, nothing leaves.
+TEST(ReplicaTableTest, meeting_is_merging_and_taking_the_change) {
+  std::mt19937 random(7);
+  std::uniform_real_distribution<float> any(-1, 1);
+  for (const bool with_accumulators : {false, true}) {
+    for (const auto rule : {MergeRule::kAddUp, MergeRule::kAdapt}) {
+      for (int round = 0; round < 200; ++round) {
+        ReplicaTable apart(kDim, with_accumulators, 1);
+        ReplicaTable at_once(kDim, with_accumulators, 1);
+        const std::size_t width = apart.wire_width();
+        RowChanges changes;
+        std::vector<float> first(width);
+        std::vector<float> fresh(width);
+        for (float& value : first) value = any(random);
+        for (float& value : fresh) value = any(random);
+        const bool changes_here = round % 4 != 0;
+        const float step = any(random);
+        for (ReplicaTable* const table : {&apart, &at_once}) {
+          ASSERT_EQ(table->claim(5, changes), 0U);
+          table->merge(0, first);
+          for (std::size_t c = 0; changes_here && c < kDim; ++c)
+            table->row(0).values[c] += step * static_cast<float>(c);
+          if (changes_here && with_accumulators) *table->row(0).accumulator += 1;
+        }
+        apart.merge(0, rule, fresh);
+        apart.take_change(0, changes);
+        std::vector<float> change = fresh;
+        EXPECT_EQ(at_once.meet(0, rule, change), changes_here);
+        for (std::size_t c = 0; c < kDim; ++c) EXPECT_NEAR(at_once.row(0).values[c], apart.row(0).values[c], 1e-6F);
+        for (std::size_t c = 0; c < width; ++c) {
+          EXPECT_NEAR(change[c], changes.rows.empty() ? 0.0F : changes.values[c], 1e-6F) << "column " << c;
+        }
+        RowChanges again;
+        at_once.take_change(0, again);
+        EXPECT_TRUE(again.rows.empty()) << "all of it has left";
+      }
+    }
+  }
+}
+
 TEST(ReplicaTableTest, pinned_replicas_stay_and_used_ones_get_a_second_chance) {
   ReplicaTable table(kDim, false, 3);
   Owner owner;

@@ -22,6 +22,14 @@ constexpr std::uint32_t kDim = 4;
 constexpr std::size_t kPool = 8;
 constexpr std::size_t kChunk = 2;
 
+/// As the pipeline does it when nothing is in training.
+void finish_start(RowCourier& courier, TrainingBatch& batch) {
+  const std::size_t rows = courier.finish_start(batch);
+  if (rows == 0) return;
+  courier.settle(batch, 0, rows);
+  courier.finish_settling(batch);
+}
+
 /// Two ranks of twenty nodes each, with a client and a courier each.
 class TwoRanks {
  public:
@@ -58,7 +66,7 @@ class TwoRanks {
     batch.targets = batch.contexts;
     EXPECT_TRUE(couriers[rank]->may_start(batch));
     couriers[rank]->start(batch);
-    if (couriers[rank]->finish_start(batch)) couriers[rank]->settle(batch);
+    finish_start(*couriers[rank], batch);
     return batch;
   }
   float* place(GlobalNode node) { return group_.shards[node / (kNodes / 2)]->table(0).row(node); }
@@ -85,9 +93,9 @@ TEST(RowCourierTest, changes_of_both_ranks_add_up) {
   for (BatchNumber number = 0; number < 20; ++number) {
     for (std::size_t rank = 0; rank < 2; ++rank) {
       TrainingBatch batch = ranks.begin(rank, number, {3, 30, 3});
-      EXPECT_EQ(batch.context_rows.values[0], batch.context_rows.values[2]);
-      *batch.context_rows.values[0] += 1;   // node 3
-      *batch.context_rows.values[1] += 10;  // node 30
+      EXPECT_EQ(batch.context_row(0).values, batch.context_row(2).values);
+      *batch.context_row(0).values += 1;   // node 3
+      *batch.context_row(1).values += 10;  // node 30
       ranks.couriers[rank]->release(batch);
     }
   }
@@ -104,9 +112,9 @@ TEST(RowCourierTest, changes_of_shared_rows_are_averaged) {
     // Of what all ranks did before, each sees every batch, whatever the staleness: the owner, too.
     for (std::size_t rank = 0; rank < 2; ++rank) {
       TrainingBatch batch = ranks.begin(rank, number, {3, 31});
-      EXPECT_NE(batch.context_rows.values[0], ranks.place(3)) << "no rank trains a shared row in place";
-      *batch.context_rows.values[0] += rank == 0 ? 1.0F : 3.0F;
-      *batch.context_rows.values[1] += 1;
+      EXPECT_NE(batch.context_row(0).values, ranks.place(3)) << "no rank trains a shared row in place";
+      *batch.context_row(0).values += rank == 0 ? 1.0F : 3.0F;
+      *batch.context_row(1).values += 1;
       ranks.couriers[rank]->release(batch);
     }
   }
@@ -122,10 +130,10 @@ TEST(RowCourierTest, replicas_are_no_older_than_staleness) {
   for (BatchNumber number = 0; number < 30; ++number) {
     // Rank 1 owns node 30 and changes it in place; rank 0 must see it at most `staleness` batches later.
     TrainingBatch own = ranks.begin(1, number, {30});
-    *own.context_rows.values[0] = static_cast<float>(number);
+    *own.context_row(0).values = static_cast<float>(number);
     ranks.couriers[1]->release(own);
     TrainingBatch seen = ranks.begin(0, number, {30});
-    EXPECT_GE(*seen.context_rows.values[0] + kStaleness, static_cast<float>(number));
+    EXPECT_GE(*seen.context_row(0).values + kStaleness, static_cast<float>(number));
     ranks.couriers[0]->release(seen);
   }
 }
@@ -147,11 +155,11 @@ TEST(RowCourierTest, bounded_ranks_wait_for_each_other) {
     while (!ranks.couriers[0]->may_start(ahead)) {
       ASSERT_LE(number, bound) << "rank 1 has done all that it may, and rank 0 still waits";
       TrainingBatch batch = ranks.begin(1, number++, {3, 31});
-      if (batch.number == 0) *batch.context_rows.values[0] = 5;
+      if (batch.number == 0) *batch.context_row(0).values = 5;
       ranks.couriers[1]->release(batch);
     }
     TrainingBatch batch = ranks.begin(0, ahead.number, {3});
-    EXPECT_EQ(*batch.context_rows.values[0], 5.0F);
+    EXPECT_EQ(*batch.context_row(0).values, 5.0F);
   }
 }
 
@@ -162,18 +170,18 @@ TEST(RowCourierTest, negatives_come_from_the_newest_of_the_pool) {
   first.targets = {1};
   first.fresh_negatives = {1, 30, 30, 4, 31, 2, 33, 39};
   ranks.couriers[0]->start(first);
-  if (ranks.couriers[0]->finish_start(first)) ranks.couriers[0]->settle(first);
+  finish_start(*ranks.couriers[0], first);
   ASSERT_EQ(first.negatives.size(), kPool / kChunk);
   const auto row = [](const TrainingBatch& batch, std::size_t i) {
     return batch.negatives[i / kChunk][i % kChunk].values;
   };
   EXPECT_EQ(row(first, 1), row(first, 2));
-  EXPECT_EQ(row(first, 0), first.target_rows.values[0]) << "the centre's own row, so that it is left out";
+  EXPECT_EQ(row(first, 0), first.target_row(0).values) << "the centre's own row, so that it is left out";
   TrainingBatch second;
   second.number = 1;
   second.fresh_negatives = {32, 5};
   ranks.couriers[0]->start(second);
-  if (ranks.couriers[0]->finish_start(second)) ranks.couriers[0]->settle(second);
+  finish_start(*ranks.couriers[0], second);
   ASSERT_EQ(second.negatives.size(), kPool / kChunk);
   EXPECT_EQ(row(second, 0), row(first, 2));
   EXPECT_EQ(row(second, 5), row(first, 7));
@@ -189,7 +197,7 @@ TEST(RowCourierTest, rows_of_the_pool_that_change_after_a_flush_leave_with_the_n
     batch.number = number;
     if (number == 0) batch.fresh_negatives = {1, 30, 2, 35, 3, 36, 4, 37};
     courier.start(batch);
-    if (courier.finish_start(batch)) courier.settle(batch);
+    finish_start(courier, batch);
     *batch.negatives[0][1].values += 1;  // node 30, of the other rank
     courier.release(batch);
     courier.flush();
@@ -204,11 +212,10 @@ TEST(RowCourierTest, rows_of_the_pool_alone_travel_when_they_come_and_when_they_
     TrainingBatch batch;
     batch.number = number;
     batch.contexts = {31};  // used by walks in every batch
-    batch.targets = {kNoTarget};
     batch.fresh_negatives = {1, static_cast<GlobalNode>(20 + number)};
     if (number == 0) batch.fresh_negatives = {1, 30, 2, 35, 3, 36, 4, 37};
     ranks.couriers[0]->start(batch);
-    if (ranks.couriers[0]->finish_start(batch)) ranks.couriers[0]->settle(batch);
+    finish_start(*ranks.couriers[0], batch);
     for (const auto chunk : batch.negatives) {
       for (const auto& row : chunk) *row.values += 1;
     }
