@@ -29,7 +29,9 @@ void declare(ClusterOptions& options, OptionSet& set) {
           "how rows travel within a host: not at all, all processes share memory (if all are on one host), Unix domain "
           "sockets, or loopback")
       .choices({"shared", "ipc", "tcp"});
-  set.add("wire", &options.wire, "rows on the wire: bf16 takes half the bytes").choices({"float32", "bf16"});
+  set.add("wire", &options.wire,
+          "rows on the wire: bf16 takes half the bytes; auto: bf16 between hosts for walks and LINE, else float32")
+      .choices({"auto", "float32", "bf16"});
   set.add("metrics-port", &options.metrics_port,
           "serve figures (OpenMetrics) at http://ADDRESS:PORT/metrics, the next process of a host at PORT + 1; 0: free "
           "ports")

@@ -18,8 +18,8 @@ struct ClusterOptions {
   std::string network;
   /// "auto" (between hosts), "always" (within a host, too) or "never".
   std::string encrypt = "auto";
-  /// "float32" or "bf16".
-  std::string wire = "float32";
+  /// "auto", "float32" or "bf16".
+  std::string wire = "auto";
   /// Figures over HTTP at this port and the following ones, a port for each process of a host; 0: free ones; empty:
   /// none.
   std::optional<std::uint32_t> metrics_port;

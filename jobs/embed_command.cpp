@@ -70,7 +70,7 @@ void check_deterministic(const EmbedOptions& options, const OptionSet& set) {
                        "; leave one of the two out");
   }
   const Option* wire = set.find("wire");
-  if (wire != nullptr && option_text(option_value(*wire)) != "float32")
+  if (wire != nullptr && option_text(option_value(*wire)) == "bf16")
     throw InputError("deterministic training needs exact rows, found wire " + option_text(option_value(*wire)) +
                      "; expected float32");
 }
@@ -421,6 +421,8 @@ void run(const EmbedOptions& options, Session& session) {
   const worker::SnapshotIdentity identity = snapshots ? identity_of(whole, communicator) : worker::SnapshotIdentity{};
   worker::TrainingOptions training = training_options(options, weighted, session.options.threads);
   set_row_service(*session.cluster, training);
+  training.servers.rounds_between_hosts =
+      session.cluster->wire == "auto" && !trains_network && !is_propagation(options.method) && !options.deterministic;
   // Networks share the graph alone, whatever their consistency.
   const bool may_share = is_propagation(options.method) ? training.shares_memory
                          : trains_network               ? training.shares_memory && !options.deterministic

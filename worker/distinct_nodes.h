@@ -24,6 +24,10 @@ class DistinctNodes {
   /// By number.
   std::span<const partition::GlobalNode> nodes() const { return nodes_; }
 
+  /// Asks for the memory that number_of() reads. Inlined always, since GCC drops calls of functions that do nothing but
+  /// prefetch.
+  [[gnu::always_inline]] void prefetch(partition::GlobalNode node) const { __builtin_prefetch(&buckets_[home(node)]); }
+
   /// The node's number, a new one if it hasn't come before.
   std::uint32_t number_of(partition::GlobalNode node) {
     Bucket& bucket = bucket_of(node);
@@ -42,20 +46,24 @@ class DistinctNodes {
   };
   static constexpr std::size_t kFewestBuckets = 1024;
 
-  /// Where the node is or belongs. Multiplicative hashing by the golden ratio.
+  /// Multiplicative hashing by the golden ratio.
+  std::size_t home(partition::GlobalNode node) const { return (node * 0x9E3779B97F4A7C15ULL) >> shift_; }
+
+  /// Where the node is or belongs.
   Bucket& bucket_of(partition::GlobalNode node) {
-    const int shift = 64 - std::countr_zero(buckets_.size());
-    std::size_t i = (node * 0x9E3779B97F4A7C15ULL) >> shift;
+    std::size_t i = home(node);
     while (buckets_[i].node != node && buckets_[i].node != partition::kInvalidNode) i = (i + 1) & (buckets_.size() - 1);
     return buckets_[i];
   }
 
   void grow() {
     buckets_.assign(2 * buckets_.size(), Bucket{});
+    --shift_;
     for (std::uint32_t i = 0; i < nodes_.size(); ++i) bucket_of(nodes_[i]) = {nodes_[i], i};
   }
 
   std::vector<Bucket> buckets_ = std::vector<Bucket>(kFewestBuckets);  // a power of two
+  int shift_ = 64 - std::countr_zero(kFewestBuckets);
   std::vector<partition::GlobalNode> nodes_;
 };
 

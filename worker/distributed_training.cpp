@@ -36,6 +36,8 @@ constexpr std::size_t kPoolPart = 4;
 /// crosses twenty times takes as many rounds of messages, each of some milliseconds where training threads hold the
 /// cores: these must be few beside the time that the batches train.
 constexpr std::uint64_t kBatchesPerTrip = 16;
+/// Of the first trip, which training has to wait for.
+constexpr std::uint64_t kBatchesOfFirstTrip = 4;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
 constexpr std::size_t kPipelineDepth = 8;
 
@@ -215,6 +217,7 @@ std::vector<std::unique_ptr<TrainingBatch>> batches_of(const StretchBatch& stret
     batches[b] = std::make_unique<TrainingBatch>();
     TrainingBatch& batch = *batches[b];
     batch.work = work * (b + 1) / count - work * b / count;
+    batch.contexts.reserve(stretches.nodes.size() / count);
     for (; next < stretches.size() && (b + 1 == count || done * count < centres * (b + 1)); ++next) {
       const auto path = stretches.path(next);
       batch.contexts.insert(batch.contexts.end(), path.begin(), path.end());
@@ -308,12 +311,14 @@ std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(positions / options.walk.length), 1, options.batch_walks);
 }
 
-Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers) {
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers,
+                           BatchNumber all_batches) {
   Consistency consistency = options.consistency;
   if (!consistency.staleness) {
-    constexpr double kMost = 64;
+    // In any case some times in a training.
+    const double most = std::max(64.0, static_cast<double>(all_batches) / 8);
     consistency.staleness = static_cast<std::uint32_t>(
-        std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
+        std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, most));
   }
   return consistency;
 }
@@ -368,8 +373,9 @@ class WalkTrips {
   /// Returns whether training is to go on.
   template <typename Choose>
   bool run_trips(const BatchPlan& plan, std::uint64_t items, const Choose& choose) {
-    for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
-      const std::uint64_t batches = std::min(kBatchesPerTrip, plan.batches - trip);
+    std::uint64_t batches = 0;
+    for (std::uint64_t trip = 0; trip < plan.batches; trip += batches) {
+      batches = std::min(conveyor_ ? kBatchesPerTrip : kBatchesOfFirstTrip, plan.batches - trip);
       const std::uint64_t first = std::min(trip * plan.batch_size, items);
       const WalkPosition next = choose(first, std::min(first + batches * plan.batch_size, items));
       const StretchBatch own = travel();
@@ -403,9 +409,10 @@ class WalkTrips {
       }
       job_.clock.add(batch.work_of(first, last), trainers_[thread].take_counters());
     };
-    conveyor_.emplace(job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
-                      consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches), job_.trainers()),
-                      all_batches_, 2 * batch_positions, 4, train, job_.first_batch);
+    conveyor_.emplace(
+        job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
+        consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches), job_.trainers(), all_batches_),
+        all_batches_, 2 * batch_positions, 4, train, job_.first_batch);
   }
 
   void finish() {
@@ -480,8 +487,8 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
     if (!conveyor) {
       const std::vector<GlobalNode>& contexts = batches.front()->contexts;
       conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
-                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers()), plan.batches,
-                       batch_positions, 64, train, job.first_batch);
+                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers(), plan.batches),
+                       plan.batches, batch_positions, 64, train, job.first_batch);
     }
     conveyor->submit(std::move(batches));
   }

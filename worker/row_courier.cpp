@@ -193,6 +193,7 @@ void RowCourier::number_walks(TrainingBatch& batch) {
     const std::size_t last_centre = begin + (stretch.last_centre - stretch.first_position);
     centres += last_centre - first_centre;
     for (std::size_t i = begin; i < batch.item_ends[item]; ++i) {
+      if (i + kLookahead < batch.contexts.size()) elsewhere_.prefetch(batch.contexts[i + kLookahead]);
       const std::uint32_t number = number_of(batch.contexts[i]);
       batch.context_numbers[i] = number;
       if (number == kInPlace) continue;
@@ -405,7 +406,14 @@ std::span<float> RowCourier::row_of(const Role& role, Fetch& fetch, std::size_t 
 }
 
 void RowCourier::release(TrainingBatch& batch) {
-  for (const auto& [role, slot] : held_by(batch).pins) role->replicas.unpin(slot);
+  const auto& pins = held_by(batch).pins;
+  for (std::size_t i = 0; i < pins.size(); ++i) {
+    if (i + kLookahead < pins.size()) {
+      const auto& [role, slot] = pins[i + kLookahead];
+      __builtin_prefetch(&role->replicas.state(slot));
+    }
+    pins[i].first->replicas.unpin(pins[i].second);
+  }
   batch.notes = nullptr;
   --batches_held_;
   trained_ = batch.number + 1;

@@ -53,6 +53,7 @@ void RowServers::start(cluster::Communicator& communicator) {
   ps::keep_message_memory();
   const std::vector<std::string> hosts = communicator.all_gather(cluster::loopback_identity());
   const bool one_host = std::all_of(hosts.begin(), hosts.end(), [&](const auto& host) { return host == hosts[0]; });
+  if (options_.rounds_between_hosts && !one_host) client_options_.row_format = ps::RowFormat::kBfloat16;
   const bool encrypts =
       options_.encryption == Encryption::kAlways || (options_.encryption == Encryption::kAuto && !one_host);
   client_options_.job_id = cluster::draw_job_id(communicator);

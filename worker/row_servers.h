@@ -39,6 +39,8 @@ struct RowServerOptions {
   bool ipc = false;
   /// How rows travel, but for `exact_tables`.
   ps::RowFormat row_format = ps::RowFormat::kFloat32;
+  /// As bfloat16 all the same if ranks are on several hosts.
+  bool rounds_between_hosts = false;
   std::vector<ps::TableIndex> exact_tables;
 };
 

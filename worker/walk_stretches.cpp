@@ -65,15 +65,14 @@ void append(cluster::Bytes& out, WalkKey key, const WalkStretch& stretch, std::s
 }
 
 void unpack(std::span<const std::byte> message, StretchBatch& into) {
-  std::vector<GlobalNode> path;
+  static_assert(sizeof(StretchHeader) % alignof(GlobalNode) == 0);
   while (!message.empty()) {
     StretchHeader header;
     std::memcpy(&header, message.data(), sizeof header);
     message = message.subspan(sizeof header);
-    path.resize(header.count);
-    std::memcpy(path.data(), message.data(), header.count * sizeof(GlobalNode));
+    // Aligned: messages are, and hold nothing but headers and nodes.
+    into.add(header.key, header.stretch, {reinterpret_cast<const GlobalNode*>(message.data()), header.count});
     message = message.subspan(header.count * sizeof(GlobalNode));
-    into.add(header.key, header.stretch, path);
   }
 }
 
@@ -86,6 +85,13 @@ void StretchBatch::add(WalkKey key, const WalkStretch& stretch, std::span<const 
   ends.push_back(static_cast<std::uint32_t>(nodes.size()));
 }
 
+void StretchBatch::reserve(std::size_t stretch_count, std::size_t node_count) {
+  keys.reserve(stretch_count);
+  stretches.reserve(stretch_count);
+  ends.reserve(stretch_count);
+  nodes.reserve(node_count);
+}
+
 void StretchBatch::clear() {
   keys.clear();
   stretches.clear();
@@ -93,15 +99,19 @@ void StretchBatch::clear() {
   nodes.clear();
 }
 
-std::vector<OwnedStretch> cut_by_owner(std::span<const GlobalNode> path, std::span<const GlobalNode> rank_bounds,
-                                       std::uint32_t shortest_stretch) {
-  std::vector<OwnedStretch> stretches;
-  cluster::Rank run_owner = -1;
+void cut_by_owner(std::span<const GlobalNode> path, std::span<const GlobalNode> rank_bounds,
+                  std::uint32_t shortest_stretch, std::vector<OwnedStretch>& stretches) {
+  stretches.clear();
+  cluster::Rank owner = -1;
+  GlobalNode owner_first = 0;
+  GlobalNode owner_count = 0;
   std::uint32_t run_begin = 0;
   for (std::uint32_t i = 0; i < path.size(); ++i) {
-    const cluster::Rank owner = owner_of(rank_bounds, path[i]);
-    if (owner != run_owner) {
-      run_owner = owner;
+    // Most steps stay with their owner.
+    if (path[i] - owner_first >= owner_count) {
+      owner = owner_of(rank_bounds, path[i]);
+      owner_first = rank_bounds[owner];
+      owner_count = rank_bounds[owner + 1] - owner_first;
       run_begin = i;
     }
     if (stretches.empty()) {
@@ -112,25 +122,31 @@ std::vector<OwnedStretch> cut_by_owner(std::span<const GlobalNode> path, std::sp
     }
   }
   if (!stretches.empty()) stretches.back().last_centre = static_cast<std::uint32_t>(path.size());
-  return stretches;
 }
 
 StretchBatch share_out(cluster::Communicator& communicator, const StretchBatch& walks,
                        std::span<const GlobalNode> rank_bounds, const StretchOptions& options,
                        std::uint64_t& bytes_sent) {
   const auto ranks = static_cast<std::size_t>(communicator.size());
-  std::vector<std::vector<OwnedStretch>> cuts(walks.size());
+  std::vector<OwnedStretch> cuts;  // of one walk after the other
+  std::vector<std::size_t> ends;
+  std::vector<OwnedStretch> cuts_of_walk;
   std::vector<double> centres_by_owner(ranks, 0.0);
   for (std::size_t i = 0; i < walks.size(); ++i) {
-    cuts[i] = cut_by_owner(walks.path(i), rank_bounds, options.shortest_stretch);
-    for (const OwnedStretch& cut : cuts[i]) centres_by_owner[cut.owner] += cut.last_centre - cut.first_centre;
+    cut_by_owner(walks.path(i), rank_bounds, options.shortest_stretch, cuts_of_walk);
+    for (const OwnedStretch& cut : cuts_of_walk) centres_by_owner[cut.owner] += cut.last_centre - cut.first_centre;
+    cuts.insert(cuts.end(), cuts_of_walk.begin(), cuts_of_walk.end());
+    ends.push_back(cuts.size());
   }
   Surplus surplus(communicator, centres_by_owner, options.most_over_mean);
   StretchBatch own;
+  own.reserve(cuts.size(), walks.nodes.size());
   std::vector<cluster::Bytes> outgoing(ranks);
+  std::size_t next = 0;
   for (std::size_t i = 0; i < walks.size(); ++i) {
     const auto path = walks.path(i);
-    for (const OwnedStretch& cut : cuts[i]) {
+    for (; next < ends[i]; ++next) {
+      const OwnedStretch& cut = cuts[next];
       const std::uint32_t first = cut.first_centre - std::min(cut.first_centre, options.window);
       const auto last = std::min<std::size_t>(path.size(), std::size_t{cut.last_centre} + options.window);
       const WalkStretch stretch{first, cut.first_centre, cut.last_centre};

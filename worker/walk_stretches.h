@@ -33,6 +33,7 @@ struct StretchBatch {
   std::uint32_t centres(std::size_t i) const { return stretches[i].last_centre - stretches[i].first_centre; }
   void add(embeddings::WalkKey key, const embeddings::WalkStretch& stretch,
            std::span<const partition::GlobalNode> path);
+  void reserve(std::size_t stretch_count, std::size_t node_count);
   void clear();
 };
 
@@ -44,16 +45,15 @@ struct StretchOptions {
   double most_over_mean = 1.02;
 };
 
-/// Cuts `path`, whole and without margins, by owner; rank_bounds as in DistributedGraph. Stretches cover the path in
-/// order.
+/// A part of a path, without margins, whose rank is to train it.
 struct OwnedStretch {
   cluster::Rank owner;
   std::uint32_t first_centre;
   std::uint32_t last_centre;
 };
-std::vector<OwnedStretch> cut_by_owner(std::span<const partition::GlobalNode> path,
-                                       std::span<const partition::GlobalNode> rank_bounds,
-                                       std::uint32_t shortest_stretch);
+/// Cuts `path` by owner; rank_bounds as in DistributedGraph. `stretches` becomes those that cover it, in order.
+void cut_by_owner(std::span<const partition::GlobalNode> path, std::span<const partition::GlobalNode> rank_bounds,
+                  std::uint32_t shortest_stretch, std::vector<OwnedStretch>& stretches);
 
 /// Collective: `walks` are whole walks of this rank; returns the stretches that this rank is to train. `bytes_sent` is
 /// raised by what left.

@@ -48,7 +48,9 @@ class Run:
         m = self.metrics
         self.ranks = m["processes"]
         self.pairs = m["pairs"]
-        self.value_bytes = 2 if self.options["wire"] == "bf16" else 4
+        # By default rows are rounded between hosts only; these have a host a rank, or one for all.
+        rounds = self.options["wire"] == "bf16" or (self.options["wire"] == "auto" and self.facts["part"] == "network")
+        self.value_bytes = 2 if rounds else 4
         self.rows = m["rows_pulled"] + m["rows_pushed"]
         self.row_bytes = m["bytes_received"] + m["bytes_sent"]
         self.remote_uses = m["remote_share"] * m["row_uses"]

@@ -36,7 +36,10 @@ class Training(HostsTest):
         self.on_all("embed", "split/train.tsv", "-o", "vectors.npy", "--dim", 32, "--walks", 3, "--length", 30, "--json",
                     "embed.json")
         self.assertEqual(HOSTS, self.figures("embed.json")["processes"])
-        self.assertGreater(self.figures("embed.json")["rows_pulled"], 0)
+        figures = self.figures("embed.json")
+        self.assertGreater(figures["rows_pulled"], 0)
+        # Between hosts, as bfloat16.
+        self.assertAlmostEqual(2 * 32, figures["bytes_received"] / figures["rows_pulled"], delta=0.01)
         self.knotwork("eval", "linkpred", "vectors.npy", "--split", "split", "--json", "eval.json")
         self.assertGreaterEqual(self.figures("eval.json")["auc"], 0.97)
 

@@ -25,7 +25,9 @@ std::vector<std::pair<cluster::Rank, std::uint32_t>> owners_and_ends(std::vector
   const std::vector<GlobalNode> bounds{0, 10, 20, 30};
   std::vector<std::pair<cluster::Rank, std::uint32_t>> found;
   std::uint32_t next = 0;
-  for (const OwnedStretch& stretch : cut_by_owner(path, bounds, shortest)) {
+  std::vector<OwnedStretch> stretches;
+  cut_by_owner(path, bounds, shortest, stretches);
+  for (const OwnedStretch& stretch : stretches) {
     EXPECT_EQ(stretch.first_centre, next);
     next = stretch.last_centre;
     found.emplace_back(stretch.owner, stretch.last_centre);
