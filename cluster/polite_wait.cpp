@@ -9,7 +9,7 @@ void PoliteWait::pause() {
   using std::chrono::microseconds;
   constexpr microseconds kSpin(20);
   constexpr microseconds kYield(2000);
-  constexpr microseconds kLongestSleep(1000);
+  constexpr microseconds kLongestSleep(2000);
   const Clock::duration so_far = waited();
   if (so_far < kSpin) return;  // What is asked about costs about a microsecond itself.
   if (so_far < kYield) return std::this_thread::yield();

@@ -11,7 +11,7 @@ class PoliteWait {
  public:
   using Clock = std::chrono::steady_clock;
 
-  /// Spins for the first 20 µs, yields up to 2 ms, then sleeps a sixteenth of the time waited so far, at most 1 ms: a
+  /// Spins for the first 20 µs, yields up to 2 ms, then sleeps a sixteenth of the time waited so far, at most 2 ms: a
   /// wait is 6 % longer than it must be at most, and one of seconds costs a core about 2 %. Yielding for so long is
   /// polite, too: whoever else wants the core gets it for whole slices, and no core falls idle between two short waits.
   void pause();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <fcntl.h>
@@ -12,6 +13,7 @@
 #include <vector>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "partition/errors.h"
 
@@ -166,6 +168,14 @@ class GzipStream final : public FileStream {
   bool first_member_ = true;
 };
 
+/// log2 of the bytes that a zstd file of this size may have for its window. A header of a few bytes can ask for 2 GiB;
+/// files of `zstd --long` that are worth it are large themselves. Of a pipe (size 0) the length isn't known.
+int largest_window_log(std::uint64_t file_bytes) {
+  constexpr int kZstdDefault = 27;
+  constexpr int kMost = 31;
+  return file_bytes == 0 ? kMost : std::clamp(static_cast<int>(std::bit_width(4 * file_bytes)), kZstdDefault, kMost);
+}
+
 class ZstdStream final : public FileStream {
  public:
   ZstdStream(std::unique_ptr<File> file, std::vector<char> ahead)
@@ -173,7 +183,7 @@ class ZstdStream final : public FileStream {
         input_(kInputBytes),
         zstd_(ZSTD_createDStream(), ZSTD_freeDStream) {
     if (zstd_ == nullptr) throw SystemError(name() + ": zstd can't start");
-    ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax, kWindowLogMax);  // files of `zstd --long`
+    ZSTD_DCtx_setParameter(zstd_.get(), ZSTD_d_windowLogMax, largest_window_log(file_bytes_total()));
   }
 
   std::size_t read(std::span<char> out) override {
@@ -188,6 +198,11 @@ class ZstdStream final : public FileStream {
         }
       }
       const std::size_t result = ZSTD_decompressStream(zstd_.get(), &output, &pending_);
+      if (ZSTD_getErrorCode(result) == ZSTD_error_frameParameter_windowTooLarge) {
+        throw InputError(name() +
+                         ": found a zstd window of more than 128 MiB and four times the file, expected less; " +
+                         "unpack it first (zstd -d --long=31)");
+      }
       if (ZSTD_isError(result) != 0) {
         throw InputError(name() + ": found damaged zstd data (" + ZSTD_getErrorName(result) +
                          "), expected an intact file");
@@ -199,8 +214,6 @@ class ZstdStream final : public FileStream {
   }
 
  private:
-  static constexpr int kWindowLogMax = 31;
-
   std::vector<char> input_;
   std::unique_ptr<ZSTD_DStream, std::size_t (*)(ZSTD_DStream*)> zstd_;
   ZSTD_inBuffer pending_ = {nullptr, 0, 0};

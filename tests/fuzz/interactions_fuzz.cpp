@@ -40,6 +40,8 @@ std::vector<Seed> interactions_seeds() {
       {plain + "1 1 x\n", false},
       {plain + "1\n", false},
       {plain, false},
+      // Found: a zstd header of six bytes that asks for a window of 1.7 GB.
+      {plain + "\x28\xb5\x2f\xfd" + std::string("\0\xa5", 2), false},
   };
 }
 

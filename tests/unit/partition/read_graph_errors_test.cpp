@@ -146,6 +146,17 @@ TEST_F(ReadGraphErrorsTest, compressed_files_that_are_cut_off_or_damaged) {
   EXPECT_THAT(message_of(write("tail", packed_edges(false) + "not gzip"), {}), HasSubstr("damaged gzip"));
 }
 
+TEST_F(ReadGraphErrorsTest, a_zstd_header_of_six_bytes_gets_no_gigabytes) {
+  // Windows of 1.7 GB and of 2 GiB.
+  for (const char window : {'\xa5', '\xa8'}) {
+    const std::string header = "\x28\xb5\x2f\xfd" + std::string(1, '\0') + window;
+    EXPECT_THAT(message_of(write("wide", header), {}), HasSubstr("wide: found a zstd window of more than 128 MiB"));
+  }
+  // That of `zstd --long`, 128 MiB, is as good as any.
+  const std::string usual = "\x28\xb5\x2f\xfd" + std::string(1, '\0') + '\x88';
+  EXPECT_THAT(message_of(write("usual", usual), {}), HasSubstr("usual: found a truncated zstd file"));
+}
+
 TEST_F(ReadGraphErrorsTest, files_that_cannot_be_opened) {
   EXPECT_THAT(message_of((folder_ / "absent").string(), {}),
               AllOf(HasSubstr("absent: No such file"), HasSubstr("expected")));
