@@ -1,6 +1,7 @@
 // Table: gathers, adds and optimizer steps under striped row locks.
 #include "ps/table.h"
 
+#include <algorithm>
 #include <cstring>
 #include <stdexcept>
 #include <thread>
@@ -13,8 +14,10 @@ namespace {
 constexpr std::size_t kFloatsPerCacheLine = 16;
 /// Power of two. 4096 one-byte locks stay in L1/L2, and two of a handful of threads rarely want the same one.
 constexpr std::size_t kLockStripes = 4096;
-/// Rows ahead of the one at hand whose first lines are fetched; the hardware follows along the row itself.
-constexpr std::size_t kPrefetchRows = 6;
+/// Rows ahead of the one at hand that are fetched: all of a usual row, since the hardware has to see some lines before
+/// it follows; of a long row it follows the rest.
+constexpr std::size_t kPrefetchRows = 4;
+constexpr std::size_t kPrefetchFloats = 8 * kFloatsPerCacheLine;
 
 TableSpec checked(TableSpec spec, RowRange range) {
   if (spec.dim == 0 || spec.dim > kMaxDim) {
@@ -105,12 +108,20 @@ void Table::check(std::span<const RowIndex> rows, std::size_t floats, std::size_
   }
 }
 
+template <int kForWriting>
+[[gnu::always_inline]] inline void Table::prefetch(RowIndex index) const {
+  const float* const values = row(index);
+  for (std::size_t c = 0; c < std::min(stride_, kPrefetchFloats); c += kFloatsPerCacheLine) {
+    __builtin_prefetch(values + c, kForWriting);
+  }
+}
+
 void Table::pull(std::span<const RowIndex> rows, std::span<float> out, bool with_state) const {
   const std::size_t width = wire_width(with_state);
   check(rows, out.size(), width);
   float* to = out.data();
   for (std::size_t i = 0; i < rows.size(); ++i, to += width) {
-    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]));
+    if (i + kPrefetchRows < rows.size()) prefetch<0>(rows[i + kPrefetchRows]);
     const RowLock lock(locks_.get(), rows[i]);
     hogwild_copy(to, row(rows[i]), spec_.dim);
     if (width > spec_.dim) {
@@ -127,7 +138,7 @@ void Table::add(std::span<const RowIndex> rows, std::span<const float> deltas, b
   }
   const float* from = deltas.data();
   for (std::size_t i = 0; i < rows.size(); ++i, from += width) {
-    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]), 1);
+    if (i + kPrefetchRows < rows.size()) prefetch<1>(rows[i + kPrefetchRows]);
     const RowLock lock(locks_.get(), rows[i]);
     hogwild_add(row(rows[i]), from, spec_.dim);
     if (width > spec_.dim) {
@@ -139,7 +150,7 @@ void Table::add(std::span<const RowIndex> rows, std::span<const float> deltas, b
 void Table::apply_gradients(std::span<const RowIndex> rows, std::span<const float> gradients, float learning_rate) {
   check(rows, gradients.size(), spec_.dim);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (i + kPrefetchRows < rows.size()) __builtin_prefetch(row(rows[i + kPrefetchRows]), 1);
+    if (i + kPrefetchRows < rows.size()) prefetch<1>(rows[i + kPrefetchRows]);
     const RowLock lock(locks_.get(), rows[i]);
     const std::span<float> state(state_.data() + (rows[i] - range_.first) * state_width_, state_width_);
     hogwild_step(spec_.optimizer, {row(rows[i]), spec_.dim}, state, gradients.subspan(i * spec_.dim, spec_.dim),

@@ -105,6 +105,9 @@ class Table {
 
  private:
   class RowLock;
+  /// Asks for the memory of a row.
+  template <int kForWriting>
+  void prefetch(RowIndex index) const;
   void check(std::span<const RowIndex> rows, std::size_t floats, std::size_t width) const;
 
   TableSpec spec_;
