@@ -265,7 +265,7 @@ class StretchRows {
   embeddings::WalkRows of(const TrainingBatch& batch, std::size_t item) {
     const std::size_t first = batch.item_begin(item);
     const std::size_t count = batch.item_size(item);
-    const bool with_accumulators = batch.context_rows.own.accumulators != nullptr;
+    const bool with_accumulators = batch.context_rows.with_accumulators;
     inputs_.resize(count);
     outputs_.resize(count);
     input_accumulators_.resize(with_accumulators ? count : 0);

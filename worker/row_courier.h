@@ -176,6 +176,8 @@ class RowCourier final : public BatchCourier {
   /// Numbers the batch's nodes whose rows aren't trained in place, and sets its rows.
   void use_batch(TrainingBatch& batch, Held& held);
   void number_walks(TrainingBatch& batch);
+  void number_all(std::span<const partition::GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
+                  std::vector<std::uint32_t>& positions);
   std::uint32_t number_of(partition::GlobalNode node);
   /// Rows of a role for elsewhere_, each for so many positions.
   void use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places);

@@ -18,12 +18,13 @@ inline constexpr std::uint32_t kInPlace = std::numeric_limits<std::uint32_t>::ma
 
 /// Where one table's rows of a batch's nodes lie.
 struct RowPlaces {
-  embeddings::DenseRows own;
+  embeddings::DenseRows own;  ///< none of a rank without rows
+  bool with_accumulators = false;
   std::vector<embeddings::RowPointer> replicas;  ///< by the batch's numbers
 
   embeddings::RowPointer row(partition::GlobalNode node, std::uint32_t number) const {
     if (number != kInPlace) return replicas[number];
-    return {own.row(node), own.accumulators != nullptr ? own.accumulator(node) : nullptr};
+    return {own.row(node), with_accumulators ? own.accumulator(node) : nullptr};
   }
 };
 

@@ -57,6 +57,10 @@ class Facebook(BinaryTest):
         rows = [self.figures(name)["bytes_received"] / self.figures(name)["rows_pulled"] for name in ("full.json", "half.json")]
         self.assertAlmostEqual(0.5, rows[1] / rows[0], delta=0.03)
 
+    def test_adagrad_on_ranks_that_have_no_rows(self):
+        self.mpirun(3, "embed", "split/train.tsv", "-o", "served.npy", "--servers", 1, "--optimizer", "adagrad", "--lr", 0.06, *SHORT)
+        self.assertGreaterEqual(self.auc("served.npy", "hadamard-lr"), 0.98)
+
     def test_two_ranks_over_metis_parts(self):
         self.knotwork("partition", "split/train.tsv", "-k", 2, "-o", "train.knot")
         self.mpirun(2, "embed", "train.knot", "-o", "two.npy", *SHORT)
