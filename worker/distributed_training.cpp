@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "embeddings/start_order.h"
+#include "worker/conveyor.h"
 #include "worker/frequent_nodes.h"
 #include "worker/walk_stretches.h"
 
@@ -20,158 +21,8 @@ using partition::GlobalNode;
 
 namespace {
 
-/// Nodes of the whole graph from which a rank's windows draw their negatives: at most so many, and so many for each
-/// node of a small graph. A node of a small pool is drawn hundreds of times in a row and pushed further away than it
-/// ever would be: on github 8,192 lost what walks teach beyond degrees.
-constexpr std::uint64_t kMostNegatives = 65'536;
-constexpr std::uint64_t kNegativesPerNode = 4;
-/// A batch renews one in so many.
-constexpr std::uint64_t kPoolLifetime = 128;
-/// The pool's rows are refreshed so often in a training, if their staleness allows. A small graph's training has few
-/// batches, and a row of its pool is drawn often.
-constexpr BatchNumber kPoolRefreshes = 4;
-/// Replicas for the pool may take this part of the memory for all.
-constexpr std::size_t kPoolPart = 4;
-/// Batches whose walks are made at once: walkers of all of them cross between ranks in the same messages. A walk that
-/// crosses twenty times takes as many rounds of messages, each of some milliseconds where training threads hold the
-/// cores: these must be few beside the time that the batches train.
-constexpr std::uint64_t kBatchesPerTrip = 16;
 /// Of the first trip, which training has to wait for.
 constexpr std::uint64_t kBatchesOfFirstTrip = 4;
-/// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
-constexpr std::size_t kPipelineDepth = 8;
-
-/// Uses of a row by a rank that doesn't own it between two refreshes, on average over all rows, where staleness is not
-/// given: what quality bears (docs/architecture.md, "Replicas meet"). The fewer ranks learn beside each other, the
-/// more.
-double uses_of_stale_row(int trainers) {
-  constexpr double kOfAllRanks = 64;
-  constexpr double kFewest = 16;
-  return std::max(kFewest, kOfAllRanks / trainers);
-}
-
-/// Calls the progress display about twice a second, from the thread that makes the batches.
-class ProgressTicker {
- public:
-  ProgressTicker(TrainingClock& clock, const ProgressCallback& callback) : clock_(clock), callback_(callback) {}
-  void operator()() {
-    if (!callback_ || clock_.seconds() - shown_ < 0.5) return;
-    shown_ = clock_.seconds();
-    callback_(clock_.progress());
-  }
-
- private:
-  TrainingClock& clock_;
-  const ProgressCallback& callback_;
-  double shown_ = 0;
-};
-
-/// Courier and pipeline of one training, and the batches' numbers.
-class Conveyor {
- public:
-  /// `all_batches`: of this rank, from the first to the last. `first_number`: of its first batch in the job; a resumed
-  /// job begins anew.
-  Conveyor(const DistributedJob& job, const ModelRows& model, const Consistency& consistency, BatchNumber all_batches,
-           std::size_t largest_batch, std::size_t items_per_task, TrainItems train, BatchNumber first_number)
-      : first_number_(first_number),
-        pool_(job.communicator, job.own_negatives, job.options.seed),
-        courier_(job.client, model, job.clocks,
-                 {.consistency = consistency,
-                  .touches = static_cast<std::uint32_t>(uses_of_stale_row(job.trainers())),
-                  .replica_bytes = job.options.replica_bytes,
-                  .negative_pool = pool_size(job),
-                  .negative_chunk = chunk_size(job),
-                  .pool_staleness = pool_staleness(consistency, all_batches),
-                  .timeout_ms = job.options.timeout_ms,
-                  .trainers = static_cast<std::uint32_t>(job.trainers()),
-                  .meter = &job.meter.courier},
-                 largest_batch),
-        pool_size_(static_cast<std::uint32_t>(pool_size(job))),
-        chunk_size_(static_cast<std::uint32_t>(chunk_size(job))),
-        clock_(job.clock),
-        ticker_(job.clock, job.progress),
-        pipeline_({.threads = job.options.threads,
-                   .depth = std::min<std::size_t>(kPipelineDepth, *consistency.staleness + 1),
-                   .backlog = kBatchesPerTrip,
-                   .items_per_task = items_per_task,
-                   .waited = &job.meter.waited_seconds},
-                  courier_, std::move(train)) {}
-
-  /// Collective. Numbers the batches, gives them negatives, and sends them on their way. All ranks pass as many.
-  void submit(std::vector<std::unique_ptr<TrainingBatch>> batches) {
-    std::vector<std::uint32_t> fresh(batches.size(), chunk_size_);
-    if (next_number_ == 0 && !fresh.empty()) fresh.front() = pool_size_;
-    auto negatives = pool_.draw(fresh, static_cast<std::uint32_t>(first_number_ + next_number_));
-    for (std::size_t i = 0; i < batches.size(); ++i) {
-      std::unique_ptr<TrainingBatch>& batch = batches[i];
-      batch->number = next_number_++;
-      if (batch->item_count() == 0) clock_.add(batch->work, {});
-      batch->fresh_negatives = std::move(negatives[i]);
-      pipeline_.submit(std::move(batch), std::ref(ticker_));
-    }
-  }
-
-  /// Batches of the job that were submitted.
-  BatchNumber batches() const { return first_number_ + next_number_; }
-
-  /// Collective. Returns when the changes of all ranks are in their tables: the moment when this rank had trained what
-  /// was submitted. Other batches may follow; replicas stay.
-  BatchPipeline::Clock::time_point drain(cluster::Communicator& communicator) {
-    const auto trained = pipeline_.drain(std::ref(ticker_));
-    communicator.barrier();
-    return trained;
-  }
-
-  /// Collective. Returns when the changes of all ranks are in their tables.
-  DistributedCosts finish(cluster::Communicator& communicator) {
-    pipeline_.finish(std::ref(ticker_));
-    communicator.barrier();
-    return {.rows = courier_.traffic(), .walkers = {}, .waited_seconds = pipeline_.waited_seconds()};
-  }
-
- private:
-  /// A multiple of the chunk's size.
-  static std::size_t pool_size(const DistributedJob& job) {
-    const std::size_t chunk = chunk_size(job);
-    return chunk == 0 ? 0 : affordable_pool(job) / chunk * chunk;
-  }
-  static std::size_t chunk_size(const DistributedJob& job) {
-    return job.trains() ? (affordable_pool(job) + kPoolLifetime - 1) / kPoolLifetime : 0;
-  }
-  static BatchNumber pool_staleness(const Consistency& consistency, BatchNumber all_batches) {
-    const BatchNumber of_walks = *consistency.staleness;
-    return of_walks == 0 ? 0 : std::max(of_walks, all_batches / kPoolRefreshes);
-  }
-  static std::size_t affordable_pool(const DistributedJob& job) {
-    const std::size_t bytes = ReplicaTable::bytes_per_replica(job.model.own_inputs.dim, true) * 2 * kPoolPart;
-    const std::uint64_t nodes = std::min(kMostNegatives, kNegativesPerNode * job.model.node_count);
-    return std::clamp<std::uint64_t>(job.options.replica_bytes / bytes, 1, nodes);
-  }
-
-  BatchNumber first_number_;  // of the job; the conveyor counts its own from 0
-  NegativePool pool_;
-  RowCourier courier_;
-  std::uint32_t pool_size_;
-  std::uint32_t chunk_size_;
-  TrainingClock& clock_;
-  ProgressTicker ticker_;
-  BatchNumber next_number_ = 0;
-  BatchPipeline pipeline_;  // last: its threads use the others
-};
-
-/// Collective. Votes and, if need be, takes a snapshot: everything that was submitted is trained then, and its changes
-/// are with the rows' owners. Returns whether training is to go on. `position`: of the batches of the job so far.
-bool look_at_rest(const DistributedJob& job, std::optional<Conveyor>& conveyor,
-                  const std::function<TrainingPosition(BatchNumber)>& position) {
-  if (job.breaks == nullptr) return true;
-  const SnapshotKeeper::Vote vote = job.breaks->vote(true);
-  if (!vote.snapshot) return !vote.stop;
-  const auto resting_since = conveyor ? conveyor->drain(job.communicator) : TrainingBreaks::Clock::now();
-  const auto go_on = vote.stop ? std::function<void()>() : [] {};
-  job.breaks->take(position(conveyor ? conveyor->batches() : job.first_batch), resting_since, go_on);
-  return !vote.stop;
-}
-
 template <typename Trainer>
 std::vector<Trainer> make_trainers(unsigned count, const embeddings::SkipGramOptions& options) {
   std::vector<Trainer> trainers;
@@ -379,10 +230,19 @@ class WalkTrips {
       const std::uint64_t first = std::min(trip * plan.batch_size, items);
       const WalkPosition next = choose(first, std::min(first + batches * plan.batch_size, items));
       const StretchBatch own = travel();
-      // With the next walks at hand, so that a snapshot keeps training threads waiting no longer than it must.
-      if (!look_around()) return false;
-      if (!conveyor_) start(own, batches);
-      conveyor_->submit(batches_of(own, batches, starts_.size()));
+      std::vector<std::unique_ptr<TrainingBatch>> made = batches_of(own, batches, starts_.size());
+      // With the next batches at hand, so that a snapshot keeps training threads waiting no longer than it must.
+      if (conveyor_) conveyor_->prepare(made);
+      if (!look_around([&] {
+            if (conveyor_) conveyor_->submit(std::move(made));
+          })) {
+        return false;
+      }
+      if (!conveyor_) {
+        start(own, batches);
+        conveyor_->prepare(made);
+        conveyor_->submit(std::move(made));
+      }
       position_ = next;
     }
     return true;
@@ -422,9 +282,10 @@ class WalkTrips {
     costs_.waited_seconds += costs.waited_seconds;
   }
 
-  bool look_around() {
-    return look_at_rest(job_, conveyor_,
-                        [&](BatchNumber batches) { return TrainingPosition{.walks = position_, .batches = batches}; });
+  bool look_around(const std::function<void()>& go_on) {
+    return look_at_rest(
+        job_, conveyor_, [&](BatchNumber batches) { return TrainingPosition{.walks = position_, .batches = batches}; },
+        go_on);
   }
 
   const DistributedJob& job_;
@@ -473,24 +334,28 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
   const std::uint64_t batch_positions = stars_per_batch * skipgram.window;
   std::optional<Conveyor> conveyor;
   for (std::uint64_t trip = 0; trip < plan.batches; trip += kBatchesPerTrip) {
-    const bool goes_on = look_at_rest(job, conveyor, [&](BatchNumber batches) {
-      return TrainingPosition{
-          .walks = {}, .units = std::min(trip * plan.batch_size, stars_left.count), .batches = batches};
-    });
-    if (!goes_on) break;
-    std::vector<std::unique_ptr<TrainingBatch>> batches;
+    std::vector<std::unique_ptr<TrainingBatch>> made;
     for (std::uint64_t i = trip; i < std::min(trip + kBatchesPerTrip, plan.batches); ++i) {
       const std::uint64_t first = std::min(i * plan.batch_size, stars_left.count);
       const std::uint64_t count = std::min(plan.batch_size, stars_left.count - first);
-      batches.push_back(batch_of_stars(stars, skipgram.seed, stars_left.first + first, count, skipgram.window));
+      made.push_back(batch_of_stars(stars, skipgram.seed, stars_left.first + first, count, skipgram.window));
     }
-    if (!conveyor) {
-      const std::vector<GlobalNode>& contexts = batches.front()->contexts;
-      conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
-                       consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers(), plan.batches),
-                       plan.batches, batch_positions, 64, train, job.first_batch);
-    }
-    conveyor->submit(std::move(batches));
+    if (conveyor) conveyor->prepare(made);
+    const auto position = [&](BatchNumber batches) {
+      return TrainingPosition{
+          .walks = {}, .units = std::min(trip * plan.batch_size, stars_left.count), .batches = batches};
+    };
+    const bool goes_on = look_at_rest(job, conveyor, position, [&] {
+      if (conveyor) conveyor->submit(std::move(made));
+    });
+    if (!goes_on) break;
+    if (conveyor) continue;
+    const std::vector<GlobalNode>& contexts = made.front()->contexts;
+    conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
+                     consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers(), plan.batches),
+                     plan.batches, batch_positions, 64, train, job.first_batch);
+    conveyor->prepare(made);
+    conveyor->submit(std::move(made));
   }
   return conveyor ? conveyor->finish(job.communicator) : DistributedCosts{};
 }
