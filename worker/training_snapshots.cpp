@@ -2,9 +2,10 @@
 // docs/formats.md).
 //
 // Without --deterministic threads go on while rows are copied (Hogwild): the snapshot holds of each row what it was at
-// some moment between the instant at which all ranks stood still, of which positions and figures are, and the end of
-// the writing. Walks trained in between are made again after a resume, and may count twice in rows that were copied
-// late. With --deterministic rows that change before they are written are set aside first (worker/frozen_rows.h).
+// some moment between the instant at which the last rank reached its position, of which positions and figures are, and
+// the end of the writing; ranks that are there before go on meanwhile. Walks trained in between are made again after a
+// resume, and may count twice in rows that were copied late. With --deterministic rows that change before they are
+// written are set aside first (worker/frozen_rows.h).
 #include <algorithm>
 #include <cstring>
 #include <memory>
