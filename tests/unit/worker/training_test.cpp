@@ -167,8 +167,12 @@ TEST(TrainingTest, servers_of_their_own_learn_the_same) {
   EXPECT_EQ(trained.report.words, std::uint64_t{kBlocks} * kBlockSize * 40 * 40);
   EXPECT_EQ(trained.report.remote_share, 1.0);
   expect_learnt(options);
-  options.model = Model::kLine;
+  // A rank that trains has accumulators in replicas alone.
+  options.skipgram.optimizer = embeddings::Optimizer::kAdagrad;
   options.skipgram.learning_rate = 0.1F;
+  expect_learnt(options);
+  options.skipgram.optimizer = embeddings::Optimizer::kSgd;
+  options.model = Model::kLine;
   expect_learnt(options);
 }
 
