@@ -162,14 +162,12 @@ std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_
   return std::clamp<std::uint64_t>(static_cast<std::uint64_t>(positions / options.walk.length), 1, options.batch_walks);
 }
 
-Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers,
-                           BatchNumber all_batches) {
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers) {
   Consistency consistency = options.consistency;
   if (!consistency.staleness) {
-    // In any case some times in a training.
-    const double most = std::max(64.0, static_cast<double>(all_batches) / 8);
+    constexpr double kMost = 64;
     consistency.staleness = static_cast<std::uint32_t>(
-        std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, most));
+        std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
   }
   return consistency;
 }
@@ -269,10 +267,9 @@ class WalkTrips {
       }
       job_.clock.add(batch.work_of(first, last), trainers_[thread].take_counters());
     };
-    conveyor_.emplace(
-        job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
-        consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches), job_.trainers(), all_batches_),
-        all_batches_, 2 * batch_positions, 4, train, job_.first_batch);
+    conveyor_.emplace(job_, model_sharing(job_, whole_walks_.nodes, batch_positions),
+                      consistency_of(job_.options, remote_uses_a_batch(job_, own.nodes, batches), job_.trainers()),
+                      all_batches_, 2 * batch_positions, 4, train, job_.first_batch);
   }
 
   void finish() {
@@ -352,8 +349,8 @@ DistributedCosts train_stars_across_ranks(const DistributedJob& job, const embed
     if (conveyor) continue;
     const std::vector<GlobalNode>& contexts = made.front()->contexts;
     conveyor.emplace(job, model_sharing(job, contexts, batch_positions),
-                     consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers(), plan.batches),
-                     plan.batches, batch_positions, 64, train, job.first_batch);
+                     consistency_of(job.options, remote_uses_a_batch(job, contexts, 1), job.trainers()), plan.batches,
+                     batch_positions, 64, train, job.first_batch);
     conveyor->prepare(made);
     conveyor->submit(std::move(made));
   }

@@ -42,9 +42,8 @@ std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_
 /// The options' consistency with a staleness, chosen if none was given: the better the graph is cut and the larger it
 /// is, the more seldom a row is used by a rank that doesn't own it, and the longer a replica is as good as new.
 /// `remote_uses_a_batch`: how often a batch of all ranks does so, on average over all rows. `trainers`: ranks that
-/// train. `all_batches`: of a rank, in the whole training.
-Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers,
-                           BatchNumber all_batches);
+/// train.
+Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers);
 
 /// Everything that training on several ranks works with; all members outlive the training. A rank that only serves goes
 /// through the same motions with no nodes, no walks and no pool of negatives.

@@ -1,6 +1,7 @@
 #include "worker/row_courier.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -287,6 +288,23 @@ void RowCourier::mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, B
   if (!is_marked) state.changed_since = batch;
   state.due_at = due_at;
   role.due[due_at].emplace_back(slot, state.changed_since);
+  // Each replica has one entry that counts. Rows of the pool leave late, so that others would pile up all through a
+  // training.
+  constexpr std::size_t kFewest = 4096;
+  if (++role.due_entries > 4 * role.replicas.size() + kFewest) forget_what_has_left(role);
+}
+
+void RowCourier::forget_what_has_left(Role& role) {
+  role.due_entries = 0;
+  for (auto at = role.due.begin(); at != role.due.end();) {
+    std::erase_if(at->second, [&](const auto& entry) {
+      const ReplicaState& state = role.replicas.state(entry.first);
+      return state.changed_since != entry.second || state.due_at != at->first;
+    });
+    at->second.shrink_to_fit();
+    role.due_entries += at->second.size();
+    at = at->second.empty() ? role.due.erase(at) : std::next(at);
+  }
 }
 
 RowCourier::Held& RowCourier::held_by(const TrainingBatch& batch) {

@@ -132,6 +132,7 @@ class RowCourier final : public BatchCourier {
     RowChanges exchanged = {};
     /// By batch: replicas whose changes are to leave when it has been trained, and since when they changed.
     std::map<BatchNumber, std::vector<std::pair<ReplicaSlot, BatchNumber>>> due = {};
+    std::size_t due_entries = 0;  // what has left since, or leaves sooner, among them
   };
   /// A row of a fetch that has arrived, and how its replica takes it in.
   struct Meeting {
@@ -188,6 +189,7 @@ class RowCourier final : public BatchCourier {
   /// Sees to it that a replica is fresh enough for a batch, and that its changes will leave.
   void see(Role& role, ReplicaSlot slot, BatchNumber batch, const Patience& patience);
   void mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, BatchNumber due_at);
+  static void forget_what_has_left(Role& role);
   void send_fetches(Held& held);
   void ask(Fetch& fetch, ReplicaSlot slot, const ReplicaState& state) const;
   static Held& held_by(const TrainingBatch& batch);

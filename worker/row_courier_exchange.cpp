@@ -131,13 +131,16 @@ BatchNumber RowCourier::push_due() {
     while (!role.due.empty() && role.due.begin()->first < trained_) {
       const auto slots = std::move(role.due.begin()->second);
       role.due.erase(role.due.begin());
+      role.due_entries -= slots.size();
       for (const auto& [slot, changed_since] : slots) {
         ReplicaState& state = role.replicas.state(slot);
         if (state.changed_since != changed_since) continue;  // it has left before
         if (state.arriving) {
           // Its change leaves with the next batch; what the clock says must wait for it.
           sent = std::min(sent, changed_since);
+          state.due_at = trained_;
           role.due[trained_].emplace_back(slot, changed_since);
+          ++role.due_entries;
           continue;
         }
         role.replicas.take_change(slot, changes);
