@@ -294,6 +294,14 @@ void RowCourier::mark_changed(Role& role, ReplicaSlot slot, BatchNumber batch, B
   if (++role.due_entries > 4 * role.replicas.size() + kFewest) forget_what_has_left(role);
 }
 
+std::size_t RowCourier::noted_changes() const {
+  std::size_t entries = 0;
+  for (const Role& role : roles_) {
+    for (const auto& [due_at, slots] : role.due) entries += slots.size();
+  }
+  return entries;
+}
+
 void RowCourier::forget_what_has_left(Role& role) {
   role.due_entries = 0;
   for (auto at = role.due.begin(); at != role.due.end();) {

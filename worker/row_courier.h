@@ -107,6 +107,8 @@ class RowCourier final : public BatchCourier {
 
   /// After the last flush(), or from the courier's thread.
   const RowTraffic& traffic() const { return traffic_; }
+  /// Changes that are noted as due, with those that have left since; for tests.
+  std::size_t noted_changes() const;
 
  private:
   using Clock = std::chrono::steady_clock;

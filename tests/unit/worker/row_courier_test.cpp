@@ -33,7 +33,8 @@ void finish_start(RowCourier& courier, TrainingBatch& batch) {
 /// Two ranks of twenty nodes each, with a client and a courier each.
 class TwoRanks {
  public:
-  explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20, std::vector<GlobalNode> shared = {})
+  explicit TwoRanks(Consistency consistency, std::size_t replica_bytes = 1 << 20, std::vector<GlobalNode> shared = {},
+                    BatchNumber pool_staleness = 16)
       : group_(ps::RowBounds({0, kNodes / 2, kNodes}), {ps::testing::table_spec(kNodes, kDim), named("outputs")}, {},
                [this](ps::Shard& shard, ps::ServerIndex rank) {
                  clocks_ = add_clock_table(shard, "clocks", static_cast<int>(rank), 2);
@@ -52,7 +53,7 @@ class TwoRanks {
                                                                      .replica_bytes = replica_bytes,
                                                                      .negative_pool = kPool,
                                                                      .negative_chunk = kChunk,
-                                                                     .pool_staleness = 16,
+                                                                     .pool_staleness = pool_staleness,
                                                                      .trainers = 2},
                                                       10));
     }
@@ -227,6 +228,32 @@ TEST(RowCourierTest, rows_of_the_pool_alone_travel_when_they_come_and_when_they_
   float sum = 0;
   for (GlobalNode node = 0; node < kNodes; ++node) sum += ranks.owned_output(node);
   EXPECT_EQ(sum, static_cast<float>(kBatches * kPool)) << "what negatives learn gets to the owners";
+}
+
+TEST(RowCourierTest, changes_that_have_left_are_forgotten_long_before_the_pool_is_due) {
+  constexpr BatchNumber kBatches = 4000;
+  TwoRanks ranks({.bounded = false, .staleness = 1}, 1 << 20, {}, 1'000'000);
+  RowCourier& courier = *ranks.couriers[0];
+  for (BatchNumber number = 0; number < kBatches; ++number) {
+    TrainingBatch batch;
+    batch.number = number;
+    // Walks use rows of the pool every third time: in between their changes are due with the pool's.
+    if (number % 3 == 0) batch.contexts = {30, 31};
+    batch.targets = batch.contexts;
+    batch.fresh_negatives = {30, 31};
+    if (number == 0) batch.fresh_negatives = {30, 31, 32, 33, 34, 35, 36, 37};
+    courier.start(batch);
+    finish_start(courier, batch);
+    for (const auto chunk : batch.negatives) {
+      for (const auto& row : chunk) *row.values += 1;
+    }
+    courier.release(batch);
+  }
+  EXPECT_LE(courier.noted_changes(), 5000U);
+  courier.flush();
+  float sum = 0;
+  for (GlobalNode node = 0; node < kNodes; ++node) sum += ranks.owned_output(node);
+  EXPECT_EQ(sum, static_cast<float>(kBatches * kPool)) << "and none of them was lost";
 }
 
 TEST(RowCourierTest, too_little_memory_says_what_would_do) {
