@@ -1,6 +1,7 @@
 // Job files: TOML, and what it says set on the options of the command that it names.
 #include <algorithm>
 
+#include "embeddings/gnn/module_loader.h"
 #include "jobs/command.h"
 #include "jobs/job_file.h"
 #include "partition/errors.h"
@@ -40,7 +41,8 @@ std::vector<Seed> job_seeds() {
   return {
       {embed},
       {embed + "[a.b]\nwalks = 3\nweighted = true\nservers = 0\n"},
-      {"command = \"embed\"\ngraph = 'g'\noutput = 'o.npy'\nmethod = 'sage'\nfanout = '10,5'\nbatch = 8\n"},
+      {"command = \"embed\"\ngraph = 'g'\noutput = 'o.npy'\nmethod = 'sage'\nfanout = '10,5'\nbatch = 8\n",
+       embeddings::gnn::has_networks()},
       {joined({embed, "train.dim=64", "seed=7"})},
       {"command = ['eval', 'classify']\nembedding = 'v.npy'\nlabels = 'l.tsv'\nratios = [0.1, 0.5]\n"},
       {"command = [\"eval\", \"linkpred\"]\nembedding = \"v.npy\"\nsplit = \"\"\"dir\"\"\"\n"},

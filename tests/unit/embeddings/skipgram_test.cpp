@@ -248,6 +248,12 @@ TEST(SkipGramTest, stretches_with_margins_train_what_the_whole_walk_trains) {
   }
 }
 
+/// Begins with another walk and ends with those before it. Threads of a job never train one walk at the same time.
+void begin_with(std::size_t first, WalkBatch& walks, std::vector<WalkKey>& keys) {
+  std::ranges::rotate(walks.paths, walks.paths.begin() + static_cast<std::ptrdiff_t>(first * walks.stride));
+  std::ranges::rotate(keys, keys.begin() + static_cast<std::ptrdiff_t>(first));
+}
+
 struct Trained {
   double inside, across, first_loss, last_loss;
 };
@@ -260,8 +266,12 @@ Trained train_blocks(const SkipGramOptions& options, unsigned threads) {
     const std::vector<double> strengths = node_masses(graph, 1.0, false);
     keep = keep_probabilities(strengths, std::accumulate(strengths.begin(), strengths.end(), 0.0), options.subsample);
   }
-  std::vector<WalkKey> keys;
-  const WalkBatch walks = plain_walks(graph, 10, 40, keys);
+  std::vector<std::vector<WalkKey>> keys(threads);
+  std::vector<WalkBatch> walks;
+  for (unsigned thread = 0; thread < threads; ++thread) {
+    walks.push_back(plain_walks(graph, 10, 40, keys[thread]));
+    begin_with(thread * walks[thread].size() / threads, walks[thread], keys[thread]);
+  }
   Model model(100, options);
   const LearningRate schedule(options.learning_rate, options.min_learning_rate);
   Trained result{};
@@ -271,7 +281,8 @@ Trained train_blocks(const SkipGramOptions& options, unsigned threads) {
     for (unsigned thread = 0; thread < threads; ++thread) {
       pool.emplace_back([&, thread] {
         SkipGramTrainer trainer(options);
-        train_walks(trainer, walks, keys, {model.inputs, model.outputs, &sampler, keep}, schedule.at(epoch / 5.0));
+        train_walks(trainer, walks[thread], keys[thread], {model.inputs, model.outputs, &sampler, keep},
+                    schedule.at(epoch / 5.0));
         counters[thread] = trainer.take_counters();
       });
     }
