@@ -58,11 +58,12 @@ function(knotwork_test name)
   if(NOT TEST_LABELS)
     set(TEST_LABELS unit)
   endif()
+  math(EXPR limit "300 * ${KNOTWORK_PATIENCE}")
   if(TEST_AS_ONE)
     add_test(NAME ${name} COMMAND ${name})
-    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
+    set_tests_properties(${name} PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${limit})
   else()
-    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT 300)
+    gtest_discover_tests(${name} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS "${TEST_LABELS}" TIMEOUT ${limit})
   endif()
 endfunction()
 
@@ -75,11 +76,12 @@ function(knotwork_mpi_test name)
   target_link_libraries(${name} PRIVATE ${TEST_LINKS} GTest::gmock GTest::gtest)
   knotwork_compile_options(${name})
   knotwork_test_code(${name})
+  math(EXPR limit "120 * ${KNOTWORK_PATIENCE}")
   foreach(ranks IN LISTS TEST_RANKS)
     add_test(NAME ${name}.${ranks} COMMAND ${MPIEXEC_EXECUTABLE} --allow-run-as-root --oversubscribe
                                            ${MPIEXEC_NUMPROC_FLAG} ${ranks} $<TARGET_FILE:${name}>)
     # Ranks share the cores of a small machine: they must not spin while they wait.
-    set_tests_properties(${name}.${ranks} PROPERTIES LABELS mpi TIMEOUT 120 PROCESSORS ${ranks}
+    set_tests_properties(${name}.${ranks} PROPERTIES LABELS mpi TIMEOUT ${limit} PROCESSORS ${ranks}
                          ENVIRONMENT "OMP_WAIT_POLICY=passive;OMPI_MCA_mpi_yield_when_idle=1;OMPI_MCA_hwloc_base_binding_policy=none")
   endforeach()
 endfunction()

@@ -20,6 +20,13 @@ BINARY = os.environ.get("KNOTWORK_BINARY") or str(SOURCE / "build/release/jobs/k
 OTHER_BUILD = os.environ.get("KNOTWORK_OTHER_BUILD") or str(SOURCE / "build/release/tests/integration/knotwork_other_build")
 DATA = Path(os.environ.get("KNOTWORK_DATA_DIR") or SOURCE.parent / "shared/data")
 SKIPPED = 77  # exit code that ctest shows as "Skipped"
+# How many times as long everything may take: ctest sets it where sanitizers slow the program down.
+PATIENCE = float(os.environ.get("KNOTWORK_PATIENCE") or 1)
+
+
+def patient(seconds):
+    """A time limit, or a wait for something to happen, in seconds of the release build; the seconds of this one."""
+    return PATIENCE * seconds
 
 
 class BinaryTest(unittest.TestCase):
@@ -40,7 +47,8 @@ class BinaryTest(unittest.TestCase):
 
     def run_command(self, command, stdin=None, timeout=280):
         environment = dict(os.environ, OMP_NUM_THREADS="2")
-        return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=timeout, env=environment)
+        return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=patient(timeout),
+                              env=environment)
 
     def knotwork(self, *arguments, stdin=None, code=0):
         """Runs `knotwork ARGUMENTS`, checks the exit code, and returns what it printed on stdout."""

@@ -29,7 +29,7 @@ import time
 from pathlib import Path
 
 import namespace_hosts
-from binary import BINARY, BinaryTest, main
+from binary import BINARY, BinaryTest, main, patient
 from lightgcn_test import block_lines, text_of
 from snapshot_test import Alone
 from trouble_test import Job
@@ -50,7 +50,7 @@ TASKS = {
 }
 EPOCHS = {"deterministic walks": 20, "walks": 60, "lightgcn": 120, "network": 400}
 FAR_EPOCHS = {"deterministic walks": 6, "walks": 12}  # between hosts, where every batch waits for messages
-LIMIT = 240  # seconds within which every job ends, also on a busy machine
+LIMIT = patient(240)  # seconds within which every job ends, also on a busy machine
 HAS_NETWORKS = (Path(BINARY).parent / "knotwork_gnn.so").exists()
 
 

@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 
-from binary import BINARY, BinaryTest, data_set, main
+from binary import BINARY, BinaryTest, data_set, main, patient
 from namespace_hosts import DATA, NamespaceHosts, skip_reason
 
 HOSTS = 3
@@ -67,7 +67,7 @@ class Watching(HostsTest):
     def page_of(self, number):
         """What host h1 gets from that host, once it serves."""
         script = f"import urllib.request; print(urllib.request.urlopen('http://{DATA}.{number}:9400/metrics', timeout=5).read().decode(), end='')"
-        deadline = time.monotonic() + 40
+        deadline = time.monotonic() + patient(40)
         while (result := self.hosts.run_on("h1", sys.executable, "-c", script)).returncode != 0:
             self.assertLess(time.monotonic(), deadline, result.stderr)
             time.sleep(0.3)
@@ -176,7 +176,7 @@ class Doctor(HostsTest):
     def stop_rank(self, host):
         """Stops the knotwork of a host some time after it has met the others."""
         self.stopped = False
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + patient(20)
         while not self.stopped and time.monotonic() < deadline:
             time.sleep(0.1)
             for process in self.hosts.processes(host):

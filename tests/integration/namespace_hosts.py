@@ -12,6 +12,8 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from binary import patient
+
 PREFIX = "kwt"
 FOLDER_PREFIX = "knotwork-hosts-"  # then the number of the process
 CONTROL = "10.77.0"
@@ -128,6 +130,7 @@ class NamespaceHosts:
 
     def mpirun(self, words, folder, timeout, mpi_network=CONTROL):
         """Runs that; ends everything when the time is over."""
+        timeout = patient(timeout)
         return subprocess.run(["timeout", "--kill-after=5", str(timeout), *self.launch(words, mpi_network)], cwd=folder,
                               capture_output=True, text=True, timeout=timeout + 10, env=dict(os.environ, OMP_NUM_THREADS="1"))
 

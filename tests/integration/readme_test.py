@@ -7,7 +7,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from binary import BINARY, SOURCE, BinaryTest, main
+from binary import BINARY, SOURCE, BinaryTest, main, patient
 
 BLOCK = re.compile(r"<!-- tested -->\s*\n```sh\n(.*?)```", re.DOTALL)
 
@@ -21,7 +21,7 @@ class Readme(BinaryTest):
                            OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         script = "set -euo pipefail\n" + "\n".join(blocks)
         result = subprocess.run(["bash", "-c", script], cwd=self.folder, env=environment, capture_output=True, text=True,
-                                timeout=280)
+                                timeout=patient(280))
         self.assertEqual(0, result.returncode, f"{script}\n{result.stdout[-3000:]}{result.stderr[-3000:]}")
 
 

@@ -15,6 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from binary import patient
+
 NODES = 4
 FOLDER_PREFIX = "knotwork-slurm-"  # then the number of the process
 PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "sbatch", "srun", "sinfo", "squeue", "scancel", "mpirun")
@@ -158,10 +160,10 @@ class SlurmCluster:
         self.wait_until(is_over, seconds, f"the end of job {job}")
 
     def wait_until(self, holds, seconds, what):
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while not holds():
             if time.monotonic() > deadline:
-                raise AssertionError(f"waited {seconds} s for {what}\n{self.logs()}")
+                raise AssertionError(f"waited {patient(seconds):g} s for {what}\n{self.logs()}")
             time.sleep(0.1)
 
     def logs(self):

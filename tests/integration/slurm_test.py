@@ -2,7 +2,7 @@
 import json
 import subprocess
 
-from binary import BINARY, BinaryTest, data_set, main
+from binary import BINARY, BinaryTest, data_set, main, patient
 from slurm_cluster import SlurmCluster, skip_reason
 
 
@@ -24,7 +24,7 @@ class SlurmTest(BinaryTest):
             self.skipTest(self.skip_reason)
 
     def run_command(self, command, stdin=None, timeout=100):
-        return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=timeout,
+        return subprocess.run(command, cwd=self.folder, input=stdin, capture_output=True, timeout=patient(timeout),
                               env=self.cluster.environment)
 
     def job(self, name, command, **keys):

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from binary import BINARY, BinaryTest, data_set, main
+from binary import BINARY, BinaryTest, data_set, main, patient
 from trouble_test import Job
 
 STOPPED = 75  # jobs/application.h, kExitStopped
@@ -44,7 +44,7 @@ class SnapshotTest(BinaryTest):
         return sorted(int(path.parent.name.split("-")[1]) for path in (self.folder / folder).glob("snapshot-*/manifest.json"))
 
     def wait_for_snapshot(self, job, number=1, folder="snaps", limit=60):
-        end = time.monotonic() + limit
+        end = time.monotonic() + patient(limit)
         while not self.whole(folder) or self.whole(folder)[-1] < number:
             if time.monotonic() > end or job.process.poll() is not None:
                 raise AssertionError(f"no snapshot {number} in time:\n{job.said()}")
@@ -52,9 +52,9 @@ class SnapshotTest(BinaryTest):
 
     def end_of(self, job, code, limit=60):
         try:
-            found = job.process.wait(limit)
+            found = job.process.wait(patient(limit))
         except subprocess.TimeoutExpired:
-            self.fail(f"still there after {limit} s:\n{job.said()}")
+            self.fail(f"still there after {patient(limit):g} s:\n{job.said()}")
         self.assertIn(found, code if isinstance(code, tuple) else (code,), job.said())
         return job.said()
 
@@ -359,7 +359,7 @@ class OwnDisks(SnapshotTest):
             return job
 
         job = start(3)
-        end = time.monotonic() + 60
+        end = time.monotonic() + patient(60)
         while not list(self.folder.glob("disk0/snapshot-*/manifest.json")):
             self.assertIsNone(job.process.poll(), job.said())
             self.assertLess(time.monotonic(), end, job.said())

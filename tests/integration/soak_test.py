@@ -29,7 +29,7 @@ import unittest
 import unittest.mock
 from pathlib import Path
 
-from binary import BINARY, BinaryTest, main
+from binary import BINARY, BinaryTest, main, patient
 from metrics_test import PLACE, fetch
 from trouble_test import Job
 
@@ -117,7 +117,7 @@ class Soaking:
 
     def wait_for_snapshots(self, count, limit=300):
         """Until all threads are there, and have done once what they will do again and again."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + patient(limit)
         while not any(int(place.parent.name.split("-")[1]) >= count for place in self.folder.glob("snaps/snapshot-*/manifest.json")):
             if time.monotonic() > end or self.job.process.poll() is not None:
                 raise AssertionError(f"no {count} snapshots within {limit} s:\n{self.job.said()[-2000:]}")
@@ -148,7 +148,7 @@ class Soaking:
     def stop(self):
         """Asks for a last snapshot; the exit code."""
         self.job.process.send_signal(signal.SIGUSR1)
-        return self.job.process.wait(120)
+        return self.job.process.wait(patient(120))
 
 
 def title(rank):

@@ -11,7 +11,7 @@ import time
 import uuid
 from pathlib import Path
 
-from binary import BINARY, BinaryTest, main
+from binary import BINARY, BinaryTest, main, patient
 
 DEADLINE = 3
 # What mpirun itself may take until it has ended the other ranks.
@@ -53,7 +53,7 @@ class Job:
     def pid(self, rank, limit=30):
         """The process id of a rank, as soon as there is one. Whoever means to harm a job asks before it waits for the
         moment, and lets the job be long enough."""
-        end = time.monotonic() + limit
+        end = time.monotonic() + patient(limit)
         while rank not in (found := self.processes()):
             if time.monotonic() > end or self.process.poll() is not None:
                 raise AssertionError(f"no rank {rank}: there are {found}, exit code {self.process.poll()}\n{self.said()}")
@@ -64,7 +64,7 @@ class Job:
         return self.errors.read_text(errors="replace")
 
     def wait_until_it_says(self, words, limit=60):
-        end = time.monotonic() + limit
+        end = time.monotonic() + patient(limit)
         while words not in self.said():
             if time.monotonic() > end or self.process.poll() is not None:
                 raise AssertionError(f"never said '{words}':\n{self.said()}")
@@ -178,7 +178,7 @@ class BadStarts(TroubleTest):
         self.write("job.toml", 'command = "embed"\ngraph = "ring.tsv"\noutput = "out.npy"\ndim = 16\n')
         self.write("other.toml", 'command = "embed"\ngraph = "ring.tsv"\noutput = "out.npy"\ndim = 17\nseed = 3\n')
         job = self.start("-n", 1, BINARY, "run", "job.toml", ":", "-n", 1, BINARY, "run", "other.toml")
-        job.process.wait(10)
+        job.process.wait(patient(10))
         self.assertEqual(1, job.process.returncode, job.said())
         lines = LINE.findall(job.said())
         self.assertEqual(1, len(lines), job.said())
@@ -205,7 +205,7 @@ class BadStarts(TroubleTest):
 
     def test_a_host_that_does_not_resolve(self):
         job = self.start("-H", "localhost:1,no-such-host.invalid:1", "-n", 2, BINARY, *self.endless)
-        self.assertNotEqual(0, job.process.wait(20))
+        self.assertNotEqual(0, job.process.wait(patient(20)))
         self.assertIn("no-such-host", job.said())
         self.gone(job)
 
@@ -216,7 +216,7 @@ class Parts(TroubleTest):
     def embed(self, processes, graph):
         job = self.start("-n", processes, BINARY, "embed", graph, "-o", "out.npy", "--epochs", 1, "--walks", 1, "--dim", 8,
                          "--threads", 1)
-        job.process.wait(60)
+        job.process.wait(patient(60))
         return job
 
     def test_parts_are_shared_out_whether_they_fit_or_not(self):
