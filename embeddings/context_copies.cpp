@@ -20,7 +20,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 using Floats = hn::CappedTag<float, 16>;
 
 // Other threads may be writing these rows at the same time (Hogwild): a change of theirs is lost if it falls into the
-// few nanoseconds between a load and its store here. tests/tsan.supp names both functions.
+// few nanoseconds between a load and its store here. The thread sanitizer doesn't see this file.
 
 HWY_NOINLINE void hogwild_take_context(const float* row, std::size_t stride, float* value, float* before) {
   const Floats d;

@@ -346,8 +346,8 @@ void adagrad_update(const Window& window, float rate) {
   }
 }
 
-// The two functions below are the only ones that touch shared rows; tests/tsan.supp names them (Hogwild's intended
-// races).
+// The two functions below are the only ones that touch shared rows (Hogwild's intended races; the thread sanitizer
+// doesn't see this file).
 HWY_NOINLINE void hogwild_sgd_step(const Window& window, WindowLoss* loss) {
   compute_logits(window);
   if (loss != nullptr) add_loss(window, *loss);
