@@ -24,6 +24,7 @@ void TrainingDisplay::show(const worker::JobFigures& job) {
 
 std::string training_detail(const worker::JobFigures& job, double pairs_per_second, double bytes_per_second,
                             double loss) {
+  if (job.all.pairs == 0) return "first batch";  // Slow machines show nothing else for a while.
   std::string text = human_count(pairs_per_second) + " pairs/s";
   if (job.ranks > 1) {
     text += "  remote " + fixed(100 * job.remote_share(), 1) + " %  " + human_bytes(bytes_per_second) +

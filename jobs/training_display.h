@@ -26,6 +26,7 @@ class TrainingDisplay {
 };
 
 /// "12.3 M pairs/s  loss 0.231", and for several processes "remote 7.1 %  34.0 MB/s  staleness 12 batches".
+/// "first batch" until something has been trained.
 std::string training_detail(const worker::JobFigures& job, double pairs_per_second, double bytes_per_second,
                             double loss);
 

@@ -86,6 +86,8 @@ TEST(MetricsRegistry, SourcesComeAndGoWhileOthersRead) {
 TEST(TrainingDetail, SaysMoreOfSeveralRanks) {
   worker::JobFigures job;
   job.ranks = 1;
+  EXPECT_EQ(training_detail(job, 0, 0, 0), "first batch");
+  job.all.pairs = 3e6;
   EXPECT_EQ(training_detail(job, 1.5e6, 0, 0.25), "1.50 M pairs/s  loss 0.250");
   job.ranks = 4;
   job.all.uses = 1000;
