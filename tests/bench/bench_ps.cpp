@@ -73,7 +73,7 @@ class BareContent {
   }
   zmq::message_t next() {
     zmq::message_t reply;
-    if (shared_.size() > 0) {
+    if (!shared_.empty()) {
       reply.copy(shared_);
       return reply;
     }
