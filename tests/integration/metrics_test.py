@@ -78,7 +78,7 @@ class Pages(MetricsTest):
             for name in COUNTERS:
                 self.assertEqual("counter", families[name].type)
             before = self.values(place)
-            deadline = time.monotonic() + patient(10)
+            deadline = time.monotonic() + patient(1)
             while still := self.without_rise(before, after := self.values(place)):
                 self.assertLess(time.monotonic(), deadline, f"stay as they are: {still}")
                 time.sleep(0.2)
@@ -225,10 +225,11 @@ class Display(MetricsTest):
         os.close(terminal)
         shown = ""
         deadline = time.monotonic() + patient(20)
-        while shown.count("\rtraining  [") < 3 or not re.search(BAR, shown):
+        while shown.count("\rtraining  [") < patient(3):
             self.assertLess(time.monotonic(), deadline, shown)
             if select.select([screen], [], [], 1)[0]:
                 shown += os.read(screen, 65536).decode()
+        self.assertRegex(shown, BAR)
         for line in re.findall(r"\r(training.*?)\x1b", shown):
             self.assertLess(len(line), 120)
 
