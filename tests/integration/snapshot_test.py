@@ -1,6 +1,7 @@
 """Snapshots and resumed trainings through the real program: what a person loses when a job dies (nothing, or an interval), on
 any number of processes, and what damaged snapshots, full disks and contradicting options lead to.
 """
+import errno
 import hashlib
 import json
 import os
@@ -286,6 +287,18 @@ class Rules(SnapshotTest):
                 self.assertRegex(said, f"{newest.name} is passed over: .*{reason}")
                 self.assertRegex(said, f"goes on from snaps/snapshot-{numbers[-2]:08}")
 
+    def fill(self, file, job, words):
+        """Writes until the disk is full, and takes what the job gives back meanwhile, until it says `words`."""
+        end = time.monotonic() + patient(60)
+        with open(file, "ab", buffering=0) as out:
+            while words not in job.said():
+                self.assertLess(time.monotonic(), end, job.said())
+                try:
+                    out.write(bytes(4096))
+                except OSError as full:
+                    self.assertEqual(errno.ENOSPC, full.errno)
+                    time.sleep(0.01)
+
     def test_a_full_disk_costs_a_snapshot_and_nothing_else(self):
         if os.geteuid() != 0:
             self.skipTest("a file system of its own takes root")
@@ -298,8 +311,7 @@ class Rules(SnapshotTest):
         # Two snapshots of 90 KB and the third that is written before the first goes fit; and then they don't.
         job = self.start(2, *self.endless, "--snapshot-dir", "disk/snaps", "--snapshot-every", "50ms")
         self.wait_for_snapshot(job, 3, "disk/snaps")
-        (disk / "other").write_bytes(bytes(int(subprocess.run(["stat", "-f", "-c", "%f", disk], capture_output=True).stdout) * 4096))
-        job.wait_until_it_says("could not be written, training goes on")
+        self.fill(disk / "other", job, "could not be written, training goes on")
         whole = self.whole("disk/snaps")
         self.assertEqual(2, len(whole))
         (disk / "other").unlink()
