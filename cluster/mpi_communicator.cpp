@@ -78,6 +78,10 @@ void run(const char* what, Start&& start) {
 
 /// Buffers of an exchange up to this size travel with their sizes.
 constexpr std::size_t kParcelBytes = 32768;
+/// Larger ones up to this size travel in pieces that MPI sends at once and takes in unasked (its eager protocol, up to
+/// 64 KiB over TCP). For more it first asks the receiver, who answers when its thread gets a turn, and so does the
+/// sender: each of these turns takes milliseconds where training threads hold the cores.
+constexpr std::size_t kUnaskedBytes = std::size_t{4} << 20;
 
 /// The size of `bytes`, and, if `whole`, the bytes themselves.
 Bytes make_parcel(const Bytes& bytes, bool whole) {
@@ -335,7 +339,7 @@ std::vector<Bytes> MpiCommunicator::exchange(std::span<const Bytes> to_each) {
     parcels[to] = make_parcel(bytes, fits_parcel(bytes.size()));
     give(parcels[to].data(), static_cast<int>(parcels[to].size()), to);
     if (fits_parcel(bytes.size())) continue;
-    in_pieces(bytes.size(), piece_bytes_,
+    in_pieces(bytes.size(), exchange_piece(bytes.size()),
               [&](std::size_t offset, int count) { give(bytes.data() + offset, count, to); });
   }
   std::vector<Bytes> received = open_parcels(transfers);
@@ -346,6 +350,10 @@ std::vector<Bytes> MpiCommunicator::exchange(std::span<const Bytes> to_each) {
 
 bool MpiCommunicator::fits_parcel(std::size_t size) const {
   return size <= std::min(piece_bytes_, kParcelBytes);
+}
+
+std::size_t MpiCommunicator::exchange_piece(std::size_t size) const {
+  return size <= kUnaskedBytes ? std::min(piece_bytes_, kParcelBytes) : piece_bytes_;
 }
 
 /// Takes in the others' parcels; starts to receive what they announce.
@@ -368,7 +376,7 @@ std::vector<Bytes> MpiCommunicator::open_parcels(Transfers& transfers) {
         continue;
       }
       received[from].resize(size);
-      in_pieces(size, piece_bytes_, [&](std::size_t offset, int count) {
+      in_pieces(size, exchange_piece(size), [&](std::size_t offset, int count) {
         MPI_Request& request = transfers.requests.emplace_back();
         check(MPI_Irecv(received[from].data() + offset, count, MPI_BYTE, from, kExchangeTag, handle_->comm, &request),
               "MPI_Irecv");

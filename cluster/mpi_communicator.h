@@ -60,6 +60,8 @@ class MpiCommunicator final : public Communicator {
   std::string hear_root(const RankCard& own);
   std::optional<Bytes> take_message(Rank from);
   bool fits_parcel(std::size_t size) const;
+  /// Bytes of a buffer of an exchange that travel at a time.
+  std::size_t exchange_piece(std::size_t size) const;
   std::vector<Bytes> open_parcels(Transfers& transfers);
   void say(const Ending& ending);
   [[noreturn]] void leave(const Ending& ending);

@@ -25,10 +25,16 @@ struct StretchHeader {
   std::uint32_t count;
 };
 
-/// A message is: the number of walkers (8 bytes), the walkers, then stretches to its end. All ranks run the same build
-/// (a job's ranks check that at the start), so structs travel as they are.
+/// A message is: this header, the walkers, then stretches to its end. All ranks run the same build (a job's ranks check
+/// that at the start), so structs travel as they are.
+struct MessageHeader {
+  std::uint64_t walkers;
+  /// To all ranks together: who hears of none from anybody knows that all walks are finished.
+  std::uint64_t walkers_of_sender;
+};
+
 template <typename T>
-void append(std::vector<std::byte>& out, std::span<const T> values) {
+void append(cluster::Bytes& out, std::span<const T> values) {
   const auto bytes = std::as_bytes(values);
   out.insert(out.end(), bytes.begin(), bytes.end());
 }
@@ -67,37 +73,39 @@ void TravellingWalks::generate(std::span<const WalkStart> starts, WalkBatch& bat
   Visits visits = begin(starts);
   while (true) {
     advance(visits);
-    const Outgoing outgoing = settle(visits, batch);
-    std::uint64_t travelling = 0;
-    for (const auto& message : outgoing) travelling += message.size();
-    counters_.bytes_sent += travelling;
-    if (communicator_.allreduce(travelling, cluster::Reduction::kSum) == 0) return;
+    const std::vector<cluster::Bytes> incoming = communicator_.exchange(settle(visits, batch));
     ++counters_.rounds;
-    visits = unpack(communicator_.exchange(outgoing), batch);
+    visits = unpack(incoming, batch);
+    if (visits.walkers_underway == 0) return;
   }
 }
 
-TravellingWalks::Visits TravellingWalks::begin(std::span<const WalkStart> starts) const {
+TravellingWalks::Visits TravellingWalks::begin(std::span<const WalkStart> starts) {
   Visits visits;
-  visits.paths.resize(starts.size() * engine_.options().length);
+  make_room(starts.size());
   for (std::uint32_t slot = 0; slot < starts.size(); ++slot) {
     visits.add(engine_.start_walker(starts[slot], slot, static_cast<std::uint32_t>(communicator_.rank())), 0);
-    visits.paths[std::size_t{slot} * engine_.options().length] = starts[slot].node;
+    paths_[std::size_t{slot} * engine_.options().length] = starts[slot].node;
   }
   return visits;
 }
 
-void TravellingWalks::advance(Visits& visits) const {
+/// Never shrinks: paths are megabytes, and cleared memory is of no use.
+void TravellingWalks::make_room(std::size_t walkers) {
+  paths_.resize(std::max(paths_.size(), walkers * engine_.options().length));
+}
+
+void TravellingWalks::advance(Visits& visits) {
   const std::uint32_t stride = engine_.options().length;
   visits.states.resize(visits.walkers.size());
-  visits.paths.resize(visits.walkers.size() * stride);
+  make_room(visits.walkers.size());
   const std::size_t tasks = (visits.walkers.size() + kWalkersPerTask - 1) / kWalkersPerTask;
 #pragma omp parallel for schedule(dynamic) num_threads(threads_)
   for (std::size_t task = 0; task < tasks; ++task) {
     const std::size_t first = task * kWalkersPerTask;
     const std::size_t count = std::min(kWalkersPerTask, visits.walkers.size() - first);
     engine_.advance(std::span(visits.walkers).subspan(first, count), std::span(visits.states).subspan(first, count),
-                    visits.paths, stride);
+                    paths_, stride);
   }
 }
 
@@ -108,7 +116,7 @@ TravellingWalks::Outgoing TravellingWalks::settle(const Visits& visits, WalkBatc
     Walker walker = visits.walkers[i];
     walker.slot = visits.home_slots[i];
     const StretchHeader stretch{walker.slot, visits.first_steps[i], walker.step - visits.first_steps[i]};
-    const GlobalNode* const nodes = visits.paths.data() + i * batch.stride + stretch.first_step;
+    const GlobalNode* const nodes = paths_.data() + i * batch.stride + stretch.first_step;
     if (walker.home_rank == static_cast<std::uint32_t>(communicator_.rank())) {
       write_stretch(batch, stretch, nodes);
     } else if (stretch.count > 0) {
@@ -119,24 +127,32 @@ TravellingWalks::Outgoing TravellingWalks::settle(const Visits& visits, WalkBatc
     if (visits.states[i] == WalkerState::kAskAdjacency) leaving[owner_of(walker.previous)].push_back(walker);
   }
   for (const Walker& walker : visits.answered) leaving[owner_of(walker.node)].push_back(walker);
-  Outgoing outgoing(communicator_.size());
-  for (int rank = 0; rank < communicator_.size(); ++rank) {
-    if (leaving[rank].empty() && stretches[rank].empty()) continue;
-    const std::uint64_t walker_count = leaving[rank].size();
-    counters_.walkers_sent += walker_count;
-    append(outgoing[rank], std::span(&walker_count, 1));
+  return pack(leaving, stretches);
+}
+
+TravellingWalks::Outgoing TravellingWalks::pack(std::span<const std::vector<Walker>> leaving,
+                                                std::span<const cluster::Bytes> stretches) {
+  MessageHeader header{};
+  for (const auto& walkers : leaving) header.walkers_of_sender += walkers.size();
+  counters_.walkers_sent += header.walkers_of_sender;
+  Outgoing outgoing(leaving.size());
+  for (std::size_t rank = 0; rank < outgoing.size(); ++rank) {
+    header.walkers = leaving[rank].size();
+    outgoing[rank].reserve(sizeof(header) + leaving[rank].size() * sizeof(Walker) + stretches[rank].size());
+    append(outgoing[rank], std::span<const MessageHeader>(&header, 1));
     append(outgoing[rank], std::span<const Walker>(leaving[rank]));
     append(outgoing[rank], std::span<const std::byte>(stretches[rank]));
+    if (static_cast<cluster::Rank>(rank) != communicator_.rank()) counters_.bytes_sent += outgoing[rank].size();
   }
   return outgoing;
 }
 
-TravellingWalks::Visits TravellingWalks::unpack(std::span<const std::vector<std::byte>> incoming,
-                                                WalkBatch& batch) const {
+TravellingWalks::Visits TravellingWalks::unpack(std::span<const cluster::Bytes> incoming, WalkBatch& batch) const {
   Visits visits;
   for (std::span<const std::byte> message : incoming) {
-    if (message.empty()) continue;
-    for (auto count = take<std::uint64_t>(message); count > 0; --count) {
+    const auto header = take<MessageHeader>(message);
+    visits.walkers_underway += header.walkers_of_sender;
+    for (std::uint64_t i = 0; i < header.walkers; ++i) {
       auto walker = take<Walker>(message);
       if (graph_.slice.holds(walker.node)) {
         visits.add(walker, walker.step);

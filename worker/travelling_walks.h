@@ -43,31 +43,35 @@ class TravellingWalks {
   const TravelCounters& counters() const { return counters_; }
 
  private:
-  /// Walkers at hand in this round, with the stretch of path that each makes here (row i of `paths`, stride of the
-  /// batch).
+  /// Walkers at hand in this round; the stretch of path that walker i makes here is row i of paths_.
   struct Visits {
     std::vector<embeddings::Walker> walkers;
     std::vector<std::uint32_t> home_slots;
     std::vector<std::uint32_t> first_steps;
     std::vector<embeddings::WalkerState> states;
-    std::vector<partition::GlobalNode> paths;
     /// Walkers that only came to ask about an arc held here; they go back with the answer.
     std::vector<embeddings::Walker> answered;
+    /// Of all ranks, to any rank.
+    std::uint64_t walkers_underway = 0;
     void add(embeddings::Walker walker, std::uint32_t first_step);
   };
-  using Outgoing = std::vector<std::vector<std::byte>>;
+  using Outgoing = std::vector<cluster::Bytes>;  // by rank
 
-  Visits begin(std::span<const embeddings::WalkStart> starts) const;
-  void advance(Visits& visits) const;
+  Visits begin(std::span<const embeddings::WalkStart> starts);
+  void advance(Visits& visits);
+  void make_room(std::size_t walkers);
   /// Writes the stretches of walks that began here; packs the others, and the walkers that go on, for their ranks.
   Outgoing settle(const Visits& visits, embeddings::WalkBatch& batch);
-  Visits unpack(std::span<const std::vector<std::byte>> incoming, embeddings::WalkBatch& batch) const;
+  Outgoing pack(std::span<const std::vector<embeddings::Walker>> leaving, std::span<const cluster::Bytes> stretches);
+  Visits unpack(std::span<const cluster::Bytes> incoming, embeddings::WalkBatch& batch) const;
   int owner_of(partition::GlobalNode node) const;
 
   cluster::Communicator& communicator_;
   const DistributedGraph& graph_;
   const embeddings::WalkEngine& engine_;
   unsigned threads_;
+  /// Of the round at hand, walkers * stride of the batch or more; what lies before a walker's first step here is old.
+  std::vector<partition::GlobalNode> paths_;
   TravelCounters counters_;
 };
 

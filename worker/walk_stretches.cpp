@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "worker/rank_arrays.h"
 
@@ -31,16 +32,19 @@ cluster::Rank owner_of(std::span<const GlobalNode> rank_bounds, GlobalNode node)
 class Surplus {
  public:
   /// Collective. Centres of this rank's walks by owner.
-  Surplus(cluster::Communicator& communicator, std::vector<double> centres_by_owner, double most_over_mean)
+  Surplus(cluster::Communicator& communicator, std::span<const double> centres_by_owner, double most_over_mean)
       : share_kept_(centres_by_owner.size(), 0.0), debt_(centres_by_owner.size(), 0.0) {
-    std::vector<double> from_others = centres_by_owner;
-    from_others[communicator.rank()] = 0;
-    communicator.allreduce(centres_by_owner, cluster::Reduction::kSum);
-    communicator.allreduce(from_others, cluster::Reduction::kSum);
-    double mean = 0;
-    for (const double centres : centres_by_owner) mean += centres / static_cast<double>(centres_by_owner.size());
-    for (std::size_t owner = 0; owner < share_kept_.size(); ++owner) {
-      const double surplus = centres_by_owner[owner] - most_over_mean * mean;
+    // In one step, as each waits for all ranks: centres by owner, then those of other ranks' walks.
+    const std::size_t owners = share_kept_.size();
+    std::vector<double> sums(centres_by_owner.begin(), centres_by_owner.end());
+    sums.insert(sums.end(), centres_by_owner.begin(), centres_by_owner.end());
+    sums[owners + static_cast<std::size_t>(communicator.rank())] = 0;
+    communicator.allreduce(sums, cluster::Reduction::kSum);
+    const std::span<const double> all = std::span(sums).first(owners);
+    const std::span<const double> from_others = std::span(sums).last(owners);
+    const double mean = std::accumulate(all.begin(), all.end(), 0.0) / static_cast<double>(owners);
+    for (std::size_t owner = 0; owner < owners; ++owner) {
+      const double surplus = all[owner] - most_over_mean * mean;
       if (surplus > 0 && from_others[owner] > 0) share_kept_[owner] = std::min(1.0, surplus / from_others[owner]);
     }
   }

@@ -26,7 +26,7 @@ Bytes pattern(std::size_t size, int from, int to) {
 }
 
 std::size_t size_between(int from, int to) {
-  const std::size_t sizes[] = {0, 1, 999, 1000, 1001, 5000, 12345};
+  const std::size_t sizes[] = {0, 1, 999, 1000, 1001, 5000, 12345, 40'000, 5'000'000};
   return sizes[static_cast<std::size_t>(from * 3 + to) % std::size(sizes)];
 }
 
