@@ -21,8 +21,10 @@ using partition::GlobalNode;
 
 namespace {
 
-/// Of the first trip, which training has to wait for.
+/// Of the first trip, which training has to wait for. The next ones have twice as many each, so that training isn't
+/// through with one trip's batches before the next trip is over.
 constexpr std::uint64_t kBatchesOfFirstTrip = 4;
+
 template <typename Trainer>
 std::vector<Trainer> make_trainers(unsigned count, const embeddings::SkipGramOptions& options) {
   std::vector<Trainer> trainers;
@@ -165,7 +167,7 @@ std::uint64_t batch_walks_of(const TrainingOptions& options, std::uint64_t node_
 Consistency consistency_of(const TrainingOptions& options, double remote_uses_a_batch, int trainers) {
   Consistency consistency = options.consistency;
   if (!consistency.staleness) {
-    constexpr double kMost = 64;
+    constexpr double kMost = 256;
     consistency.staleness = static_cast<std::uint32_t>(
         std::clamp(uses_of_stale_row(trainers) / std::max(remote_uses_a_batch, 1e-9), 1.0, kMost));
   }
@@ -224,7 +226,8 @@ class WalkTrips {
   bool run_trips(const BatchPlan& plan, std::uint64_t items, const Choose& choose) {
     std::uint64_t batches = 0;
     for (std::uint64_t trip = 0; trip < plan.batches; trip += batches) {
-      batches = std::min(conveyor_ ? kBatchesPerTrip : kBatchesOfFirstTrip, plan.batches - trip);
+      batches = std::min(trip_batches_, plan.batches - trip);
+      trip_batches_ = std::min(2 * trip_batches_, kBatchesPerTrip);
       const std::uint64_t first = std::min(trip * plan.batch_size, items);
       const WalkPosition next = choose(first, std::min(first + batches * plan.batch_size, items));
       const StretchBatch own = travel();
@@ -299,6 +302,7 @@ class WalkTrips {
   WalkPosition position_;  // behind what was submitted
   std::uint64_t stretch_bytes_ = 0;
   BatchNumber all_batches_ = 0;
+  std::uint64_t trip_batches_ = kBatchesOfFirstTrip;  // of the next trip
   DistributedCosts costs_;
 };
 

@@ -53,7 +53,7 @@ TEST(FrequentNodesTest, of_no_walks_there_are_none) {
 
 TEST(ConsistencyOfTest, staleness_falls_with_the_use_of_rows_by_others) {
   TrainingOptions options;
-  EXPECT_EQ(consistency_of(options, 0, 4).staleness, 64U);
+  EXPECT_EQ(consistency_of(options, 0, 4).staleness, 256U);
   EXPECT_EQ(consistency_of(options, 100, 4).staleness, 1U);
   const auto seldom = *consistency_of(options, 0.5, 4).staleness;
   const auto often = *consistency_of(options, 2, 4).staleness;
