@@ -21,6 +21,9 @@ constexpr BatchNumber kPoolRefreshes = 4;
 constexpr std::size_t kPoolPart = 4;
 /// Batches underway at a time, if staleness allows: one is trained, others wait for their rows.
 constexpr std::size_t kPipelineDepth = 8;
+/// Trips whose batches may wait before that. All ranks make a trip together, so that one whose core is slow for a
+/// moment would hold up the others with a queue of one trip.
+constexpr std::size_t kTripsQueued = 2;
 
 std::size_t affordable_pool(const DistributedJob& job) {
   const std::size_t bytes = ReplicaTable::bytes_per_replica(job.model.own_inputs.dim, true) * 2 * kPoolPart;
@@ -73,7 +76,7 @@ Conveyor::Conveyor(const DistributedJob& job, const ModelRows& model, const Cons
       ticker_(job.clock, job.progress),
       pipeline_({.threads = job.options.threads,
                  .depth = std::min<std::size_t>(kPipelineDepth, *consistency.staleness + 1),
-                 .backlog = kBatchesPerTrip,
+                 .backlog = kTripsQueued * kBatchesPerTrip,
                  .items_per_task = items_per_task,
                  .waited = &job.meter.waited_seconds},
                 courier_, std::move(train)) {}

@@ -51,6 +51,7 @@ RowCourier::RowCourier(ps::Client& client, const ModelRows& model, const ClockTa
   for (const GlobalNode node : shared_nodes_) {
     if (!is_own(node)) continue;
     shares_own_[node - first_own_row_] = true;
+    shares_some_own_ = true;
     ++replicable_rows_;
   }
   const bool one_table = model.input_table == model.output_table;
@@ -158,6 +159,42 @@ void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
   pool_.pop_front();
 }
 
+/// Most rows are in place, in no order that a processor could foresee: those that aren't are sorted out first, without
+/// a branch.
+void RowCourier::find_elsewhere(std::span<const GlobalNode> nodes) {
+  elsewhere_at_.resize(std::max(elsewhere_at_.size(), nodes.size()));
+  const GlobalNode own_rows = last_own_row_ - first_own_row_;
+  std::size_t found = 0;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    elsewhere_at_[found] = static_cast<std::uint32_t>(i);
+    const GlobalNode own_row = nodes[i] - first_own_row_;
+    const bool is_own = own_row < own_rows;
+    bool is_elsewhere = !is_own;
+    if (shares_some_own_) is_elsewhere |= shares_own_[is_own ? own_row : 0];
+    found += is_elsewhere ? 1 : 0;
+  }
+  elsewhere_count_ = found;
+}
+
+template <typename OnNumber>
+void RowCourier::number_all(std::span<const GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
+                            OnNumber&& on_number) {
+  find_elsewhere(nodes);
+  numbers.assign(nodes.size(), kInPlace);
+  const std::span<const std::uint32_t> places = std::span(elsewhere_at_).first(elsewhere_count_);
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (i + kLookahead < places.size()) elsewhere_.prefetch(nodes[places[i + kLookahead]]);
+    const std::uint32_t number = elsewhere_.number_of(nodes[places[i]]);
+    if (number == context_positions_.size()) {
+      context_positions_.push_back(0);
+      target_positions_.push_back(0);
+    }
+    numbers[places[i]] = number;
+    on_number(places[i], number);
+  }
+  traffic_.uses += nodes.size();
+}
+
 void RowCourier::use_batch(TrainingBatch& batch, Held& held) {
   elsewhere_.clear();
   context_positions_.clear();
@@ -165,53 +202,27 @@ void RowCourier::use_batch(TrainingBatch& batch, Held& held) {
   if (batch.is_of_walks()) {
     number_walks(batch);
   } else {
-    number_all(batch.contexts, batch.context_numbers, context_positions_);
-    number_all(batch.targets, batch.target_numbers, target_positions_);
+    number_all(batch.contexts, batch.context_numbers,
+               [&](std::size_t, std::uint32_t number) { ++context_positions_[number]; });
+    number_all(batch.targets, batch.target_numbers,
+               [&](std::size_t, std::uint32_t number) { ++target_positions_[number]; });
   }
   use_all(roles_.front(), context_positions_, held, batch.context_rows);
   use_all(outputs(), target_positions_, held, batch.target_rows);
 }
 
-void RowCourier::number_all(std::span<const GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
-                            std::vector<std::uint32_t>& positions) {
-  numbers.resize(nodes.size());
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    numbers[i] = number_of(nodes[i]);
-    if (numbers[i] != kInPlace) ++positions[numbers[i]];
-  }
-  traffic_.uses += nodes.size();
-}
-
 void RowCourier::number_walks(TrainingBatch& batch) {
-  batch.context_numbers.resize(batch.contexts.size());
-  std::size_t centres = 0;
-  for (std::size_t item = 0; item < batch.item_count(); ++item) {
+  for (const embeddings::WalkStretch& stretch : batch.stretches) {
+    traffic_.uses += stretch.last_centre - stretch.first_centre;
+  }
+  std::size_t item = 0;
+  number_all(batch.contexts, batch.context_numbers, [&](std::size_t place, std::uint32_t number) {
+    ++context_positions_[number];
+    while (place >= batch.item_ends[item]) ++item;
     const embeddings::WalkStretch& stretch = batch.stretches[item];
-    const std::size_t begin = batch.item_begin(item);
-    const std::size_t first_centre = begin + (stretch.first_centre - stretch.first_position);
-    const std::size_t last_centre = begin + (stretch.last_centre - stretch.first_position);
-    centres += last_centre - first_centre;
-    for (std::size_t i = begin; i < batch.item_ends[item]; ++i) {
-      if (i + kLookahead < batch.contexts.size()) elsewhere_.prefetch(batch.contexts[i + kLookahead]);
-      const std::uint32_t number = number_of(batch.contexts[i]);
-      batch.context_numbers[i] = number;
-      if (number == kInPlace) continue;
-      ++context_positions_[number];
-      if (i >= first_centre && i < last_centre) ++target_positions_[number];
-    }
-  }
-  traffic_.uses += batch.contexts.size() + centres;
-}
-
-/// With room for its positions.
-std::uint32_t RowCourier::number_of(GlobalNode node) {
-  if (is_in_place(node)) return kInPlace;
-  const std::uint32_t number = elsewhere_.number_of(node);
-  if (number == context_positions_.size()) {
-    context_positions_.push_back(0);
-    target_positions_.push_back(0);
-  }
-  return number;
+    const std::size_t position = place - batch.item_begin(item) + stretch.first_position;
+    if (position >= stretch.first_centre && position < stretch.last_centre) ++target_positions_[number];
+  });
 }
 
 void RowCourier::use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places) {

@@ -179,9 +179,12 @@ class RowCourier final : public BatchCourier {
   /// Numbers the batch's nodes whose rows aren't trained in place, and sets its rows.
   void use_batch(TrainingBatch& batch, Held& held);
   void number_walks(TrainingBatch& batch);
+  /// Calls on_number(place, number) for each place of `nodes` whose row isn't in place.
+  template <typename OnNumber>
   void number_all(std::span<const partition::GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
-                  std::vector<std::uint32_t>& positions);
-  std::uint32_t number_of(partition::GlobalNode node);
+                  OnNumber&& on_number);
+  /// Sets elsewhere_at_ to the places of nodes whose rows aren't in place.
+  void find_elsewhere(std::span<const partition::GlobalNode> nodes);
   /// Rows of a role for elsewhere_, each for so many positions.
   void use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places);
   /// The row of a node, whose row isn't in place, for so many positions of a batch.
@@ -215,7 +218,8 @@ class RowCourier final : public BatchCourier {
   partition::GlobalNode first_own_row_;
   partition::GlobalNode last_own_row_;
   std::vector<partition::GlobalNode> shared_nodes_;
-  std::vector<bool> shares_own_;   // by own row: whether it is shared
+  std::vector<bool> shares_own_;  // by own row: whether it is shared
+  bool shares_some_own_ = false;
   std::uint64_t replicable_rows_;  // rows that aren't trained in place
   BatchNumber push_after_;         // batches that a change may wait for others of the same row
   BatchNumber staleness_;
@@ -223,9 +227,11 @@ class RowCourier final : public BatchCourier {
   Patience pool_patience_;
   RankClocks clocks_;
   CourierOptions options_;
-  std::size_t replica_bytes_ = 0;                 // of a node in all tables
-  std::deque<Role> roles_;                        // inputs, outputs; or one for both
-  DistinctNodes elsewhere_;                       // of the batch at hand: nodes whose rows aren't in place
+  std::size_t replica_bytes_ = 0;            // of a node in all tables
+  std::deque<Role> roles_;                   // inputs, outputs; or one for both
+  DistinctNodes elsewhere_;                  // of the batch at hand: nodes whose rows aren't in place
+  std::vector<std::uint32_t> elsewhere_at_;  // and where they are in its nodes: the first elsewhere_count_
+  std::size_t elsewhere_count_ = 0;
   std::vector<std::uint32_t> context_positions_;  // of each of these
   std::vector<std::uint32_t> target_positions_;
   std::deque<std::shared_ptr<PoolChunk>> pool_;  // oldest first

@@ -18,8 +18,8 @@ from namespace_hosts import DATA as DATA_NETWORK, NamespaceHosts, skip_reason  #
 RATE = "1gbit"
 BITS_PER_SECOND = 1e9
 LIMIT = 3600  # seconds for a run
-# Walks a node and nodes a walk: runs of about a minute on one core.
-LENGTHS = {"dblp": (10, 40), "packages": (8, 40), "rmat": (1, 40)}
+# Walks a node and nodes a walk: runs of about half a minute on one core.
+LENGTHS = {"dblp": (4, 40), "packages": (8, 40), "rmat": (1, 40)}
 QUICK_LENGTH = (1, 10)
 
 
