@@ -49,7 +49,7 @@ BatchNumber pool_staleness(const Consistency& consistency, BatchNumber all_batch
 }  // namespace
 
 double uses_of_stale_row(int trainers) {
-  constexpr double kOfAllRanks = 64;
+  constexpr double kOfAllRanks = 128;
   constexpr double kFewest = 16;
   return std::max(kFewest, kOfAllRanks / trainers);
 }

@@ -16,8 +16,10 @@ import numpy
 
 KEY_BYTES = 8
 BATCH_WALKS = 1024  # of a rank, on large graphs
-# worker/distributed_training.cpp: uses of a row between two refreshes, and the bounds of the staleness chosen for them.
-USES_OF_STALE_ROW, LEAST_STALENESS, STALENESS = 16, 1, 64
+# worker/conveyor.cpp: uses of a row between two refreshes, by all ranks and at least by one.
+USES_OF_ALL, FEWEST_USES = 128, 16
+# worker/distributed_training.cpp: the bounds of the staleness chosen for them.
+LEAST_STALENESS, STALENESS = 1, 256
 # worker/distributed_training.cpp: nodes of the pool of negatives, at most so many a node, how many batches one stays, and how
 # often it is refreshed in a training.
 POOL, POOL_PER_NODE, POOL_LIFETIME, POOL_REFRESHES = 65536, 4, 128, 4
@@ -62,7 +64,7 @@ class Run:
         if "staleness" in self.options:
             return self.options["staleness"]
         uses = self.remote_uses / 2 * self.ranks / max(1, self.metrics["batches"]) / self.metrics["nodes"]
-        return min(max(USES_OF_STALE_ROW / max(uses, 1e-9), LEAST_STALENESS), STALENESS)
+        return min(max(max(USES_OF_ALL / self.ranks, FEWEST_USES) / max(uses, 1e-9), LEAST_STALENESS), STALENESS)
 
     def row_features(self):
         m = self.metrics
