@@ -161,7 +161,7 @@ void RowCourier::retire_from_pool(Role& role, BatchNumber batch, Held& held) {
 
 /// Most rows are in place, in no order that a processor could foresee: those that aren't are sorted out first, without
 /// a branch.
-void RowCourier::find_elsewhere(std::span<const GlobalNode> nodes) {
+std::span<const std::uint32_t> RowCourier::find_elsewhere(std::span<const GlobalNode> nodes) {
   elsewhere_at_.resize(std::max(elsewhere_at_.size(), nodes.size()));
   const GlobalNode own_rows = last_own_row_ - first_own_row_;
   std::size_t found = 0;
@@ -173,15 +173,14 @@ void RowCourier::find_elsewhere(std::span<const GlobalNode> nodes) {
     if (shares_some_own_) is_elsewhere |= shares_own_[is_own ? own_row : 0];
     found += is_elsewhere ? 1 : 0;
   }
-  elsewhere_count_ = found;
+  return std::span(elsewhere_at_).first(found);
 }
 
 template <typename OnNumber>
 void RowCourier::number_all(std::span<const GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
                             OnNumber&& on_number) {
-  find_elsewhere(nodes);
+  const std::span<const std::uint32_t> places = find_elsewhere(nodes);
   numbers.assign(nodes.size(), kInPlace);
-  const std::span<const std::uint32_t> places = std::span(elsewhere_at_).first(elsewhere_count_);
   for (std::size_t i = 0; i < places.size(); ++i) {
     if (i + kLookahead < places.size()) elsewhere_.prefetch(nodes[places[i + kLookahead]]);
     const std::uint32_t number = elsewhere_.number_of(nodes[places[i]]);

@@ -183,8 +183,8 @@ class RowCourier final : public BatchCourier {
   template <typename OnNumber>
   void number_all(std::span<const partition::GlobalNode> nodes, std::vector<std::uint32_t>& numbers,
                   OnNumber&& on_number);
-  /// Sets elsewhere_at_ to the places of nodes whose rows aren't in place.
-  void find_elsewhere(std::span<const partition::GlobalNode> nodes);
+  /// The places of nodes whose rows aren't in place; valid until the next call.
+  std::span<const std::uint32_t> find_elsewhere(std::span<const partition::GlobalNode> nodes);
   /// Rows of a role for elsewhere_, each for so many positions.
   void use_all(Role& role, std::span<const std::uint32_t> positions, Held& held, RowPlaces& places);
   /// The row of a node, whose row isn't in place, for so many positions of a batch.
@@ -227,11 +227,10 @@ class RowCourier final : public BatchCourier {
   Patience pool_patience_;
   RankClocks clocks_;
   CourierOptions options_;
-  std::size_t replica_bytes_ = 0;            // of a node in all tables
-  std::deque<Role> roles_;                   // inputs, outputs; or one for both
-  DistinctNodes elsewhere_;                  // of the batch at hand: nodes whose rows aren't in place
-  std::vector<std::uint32_t> elsewhere_at_;  // and where they are in its nodes: the first elsewhere_count_
-  std::size_t elsewhere_count_ = 0;
+  std::size_t replica_bytes_ = 0;                 // of a node in all tables
+  std::deque<Role> roles_;                        // inputs, outputs; or one for both
+  DistinctNodes elsewhere_;                       // of the batch at hand: nodes whose rows aren't in place
+  std::vector<std::uint32_t> elsewhere_at_;       // what find_elsewhere() returned, or more
   std::vector<std::uint32_t> context_positions_;  // of each of these
   std::vector<std::uint32_t> target_positions_;
   std::deque<std::shared_ptr<PoolChunk>> pool_;  // oldest first

@@ -107,6 +107,32 @@ TEST(RowCourierTest, changes_of_both_ranks_add_up) {
   EXPECT_LE(ranks.couriers[0]->traffic().rows_pulled, 2U * 20 / 3 + 2);
 }
 
+TEST(RowCourierTest, of_walks_centres_alone_need_both_rows) {
+  TwoRanks ranks({.bounded = false, .staleness = 4}, 1 << 20, {3});
+  TrainingBatch batch;
+  // Two stretches: positions 5 .. 9 of a walk, centres 6 to 8, and 0 .. 2 of another, the centre 0. Rank 1 owns 30 to
+  // 36, and node 3 is shared.
+  batch.contexts = {30, 31, 4, 32, 33, 34, 3, 35};
+  batch.item_ends = {5, 8};
+  batch.keys.resize(2);
+  batch.stretches = {{5, 6, 9}, {0, 0, 1}};
+  ranks.couriers[0]->start(batch);
+  finish_start(*ranks.couriers[0], batch);
+  EXPECT_EQ(batch.context_numbers[2], kInPlace);
+  EXPECT_EQ(batch.context_row(2).values, ranks.place(4));
+  for (const std::size_t elsewhere : {0U, 1U, 3U, 4U, 5U, 6U, 7U}) {
+    SCOPED_TRACE(elsewhere);
+    ASSERT_NE(batch.context_numbers[elsewhere], kInPlace);
+    EXPECT_NE(batch.context_row(elsewhere).values, nullptr);
+    const bool is_centre = elsewhere == 1 || elsewhere == 3 || elsewhere == 5;
+    EXPECT_EQ(batch.centre_row(elsewhere).values != nullptr, is_centre);
+  }
+  EXPECT_EQ(ranks.couriers[0]->traffic().rows_pulled, 7U + 3U);
+  EXPECT_EQ(ranks.couriers[0]->traffic().uses, 8U + 4U);
+  EXPECT_EQ(ranks.couriers[0]->traffic().remote_uses, 6U + 3U) << "a shared row of one's own is not remote";
+  ranks.couriers[0]->release(batch);
+}
+
 TEST(RowCourierTest, changes_of_shared_rows_are_averaged) {
   TwoRanks ranks({.bounded = false, .staleness = 4}, 1 << 20, {3, 30});
   for (BatchNumber number = 0; number < 20; ++number) {
