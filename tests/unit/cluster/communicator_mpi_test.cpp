@@ -1,5 +1,6 @@
 // The communicator between real ranks (1, 2, 4): every collective against what each rank can work out alone. Pieces are
-// 1,000 bytes here, so buffers of some kilobytes take the path of those over 2 GiB.
+// 1,000 bytes here, so buffers of some kilobytes take the path of those over 2 GiB; once more with the pieces of jobs,
+// where exchanges go in one parcel, in pieces that MPI sends unasked, or whole.
 #include <cstdint>
 #include <cstring>
 #include <numeric>

@@ -12,12 +12,18 @@ namespace knotwork::cluster::testing {
 
 /// The job's communicator; set by main() below, the same for all cases of the program.
 inline Communicator* the_communicator = nullptr;
-/// Small, so that the tests' buffers travel in several pieces.
+/// Small, so that the tests' buffers travel in several pieces; the variable KNOTWORK_TEST_PIECES=default leaves the
+/// pieces that jobs have.
 inline constexpr std::size_t kPieceBytes = 1000;
+
+inline ConnectOptions options_of_tests() {
+  const char* const pieces = std::getenv("KNOTWORK_TEST_PIECES");
+  return pieces == nullptr ? ConnectOptions{.piece_bytes = kPieceBytes} : ConnectOptions{};
+}
 
 inline int run_all_tests(int argc, char** argv) {
   ::testing::InitGoogleTest(&argc, argv);
-  const auto communicator = connect({.piece_bytes = kPieceBytes});
+  const auto communicator = connect(options_of_tests());
   the_communicator = communicator.get();
   // One rank reports progress, all report failures.
   if (!communicator->is_root()) GTEST_FLAG_SET(brief, true);
