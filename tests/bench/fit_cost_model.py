@@ -20,7 +20,7 @@ BATCH_WALKS = 1024  # of a rank, on large graphs
 USES_OF_ALL, FEWEST_USES = 128, 16
 # worker/distributed_training.cpp: the bounds of the staleness chosen for them.
 LEAST_STALENESS, STALENESS = 1, 256
-# worker/distributed_training.cpp: nodes of the pool of negatives, at most so many a node, how many batches one stays, and how
+# worker/conveyor.cpp: nodes of the pool of negatives, at most so many a node, how many batches one stays, and how
 # often it is refreshed in a training.
 POOL, POOL_PER_NODE, POOL_LIFETIME, POOL_REFRESHES = 65536, 4, 128, 4
 ROW_TERMS = ("remote use / (1 + staleness × uses of a replica a batch)", "row of the pool that is renewed or refreshed",
