@@ -24,6 +24,9 @@ using partition::Graph;
 namespace {
 
 constexpr auto kProgressInterval = std::chrono::milliseconds(500);
+/// Signals, and snapshots that are due, are looked for at least so often; the latter more often if they are to be.
+constexpr auto kLongestLookInterval = std::chrono::milliseconds(500);
+constexpr auto kShortestLookInterval = std::chrono::milliseconds(10);
 /// Walks that a thread makes and trains at a time: their paths stay in its L2 cache.
 constexpr std::uint64_t kWalksPerChunk = 128;
 constexpr std::uint64_t kStarsPerChunk = 1024;
@@ -101,7 +104,11 @@ class ChunkTeam {
   template <typename Make, typename Position>
   void run(TrainingClock& clock, const ProgressCallback& progress, const Make& make, const Position& position) {
     std::function<bool(bool)> look;
-    if (breaks_ != nullptr) look = [&](bool at_work) { return look_around(at_work, position); };
+    std::chrono::milliseconds look_interval = kLongestLookInterval;
+    if (breaks_ != nullptr) {
+      look = [&](bool at_work) { return look_around(at_work, position); };
+      look_interval = std::clamp(breaks_->every() / 2, kShortestLookInterval, kLongestLookInterval);
+    }
     run_training_threads(
         threads_, clock, progress,
         [&](unsigned) {
@@ -113,7 +120,7 @@ class ChunkTeam {
             train(chunk);
           }
         },
-        look);
+        look, look_interval);
   }
 
  private:
@@ -149,7 +156,8 @@ class ChunkTeam {
 }  // namespace
 
 void run_training_threads(unsigned threads, TrainingClock& clock, const ProgressCallback& progress,
-                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look) {
+                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look,
+                          std::chrono::milliseconds look_interval) {
   std::mutex mutex;
   std::condition_variable ended;
   unsigned running = threads;
@@ -169,12 +177,17 @@ void run_training_threads(unsigned threads, TrainingClock& clock, const Progress
       ended.notify_all();
     });
   }
+  auto shown = std::chrono::steady_clock::now();
   for (bool goes_on = true; goes_on;) {
     std::unique_lock lock(mutex);
-    const bool at_work = !ended.wait_for(lock, kProgressInterval, [&] { return running == 0; });
+    const bool at_work =
+        !ended.wait_for(lock, std::min(look_interval, kProgressInterval), [&] { return running == 0; });
     const bool failed = failure != nullptr;
     lock.unlock();
-    if (at_work && progress) progress(clock.progress());
+    if (at_work && progress && std::chrono::steady_clock::now() - shown >= kProgressInterval) {
+      shown = std::chrono::steady_clock::now();
+      progress(clock.progress());
+    }
     // A thread that failed ends the job: others aren't to be waited for.
     goes_on = look && !failed ? look(at_work) : at_work;
   }

@@ -5,6 +5,7 @@
 // rate falls with time.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -21,10 +22,11 @@
 namespace knotwork::worker {
 
 /// Runs body(thread) on `threads` threads while the calling thread shows progress. An exception of a body is thrown
-/// again here, after all threads have ended. `look`, if there is one, is called by the calling thread about twice a
-/// second, and on when its threads have ended, with whether any is at work, until it returns false.
+/// again here, after all threads have ended. `look`, if there is one, is called by the calling thread every
+/// `look_interval`, and on when its threads have ended, with whether any is at work, until it returns false.
 void run_training_threads(unsigned threads, TrainingClock& clock, const ProgressCallback& progress,
-                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look = {});
+                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look = {},
+                          std::chrono::milliseconds look_interval = std::chrono::milliseconds(500));
 
 /// The walks of `schedule`, whose nodes are those of `starts`; `engine` walks over a graph that holds these and all
 /// others. The clock counts walks. Collective if there are `breaks`; may end early then.

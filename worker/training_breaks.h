@@ -32,6 +32,9 @@ class TrainingBreaks {
   TrainingBreaks& operator=(const TrainingBreaks&) = delete;
   virtual ~TrainingBreaks() = default;
 
+  /// Time between two snapshots' beginnings: whoever looks by the clock should look more often.
+  virtual std::chrono::milliseconds every() const = 0;
+
   /// See SnapshotKeeper::vote.
   virtual SnapshotKeeper::Vote vote(bool has_work) = 0;
 

@@ -93,6 +93,8 @@ class Trainer::State::Breaks final : public TrainingBreaks {
  public:
   explicit Breaks(State& state) : state_(state) {}
 
+  std::chrono::milliseconds every() const override { return state_.keeper->every(); }
+
   SnapshotKeeper::Vote vote(bool has_work) override {
     const SnapshotKeeper::Vote vote = state_.keeper->vote(has_work);
     state_.stopped = state_.stopped || vote.stop;

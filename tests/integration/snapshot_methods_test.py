@@ -117,10 +117,8 @@ class Servers(MethodsTest):
     options = ["ring.tsv", "-o", "out.npy", "--dim", 16, "--length", 20, "--threads", 1]
 
     def test_every_walk_is_made_once(self):
-        # Rows travel in each of the jobs: those on shared memory look for signals twice a second only, and may be done before.
         options = [*self.options, "--epochs", 80, "--json", "done.json"]
-        shapes = ((3, "--servers", 1), (2, "--transport", "ipc"), (3, "--servers", 2))
-        self.interrupted(options, shapes, signal.SIGUSR1, "50ms")
+        self.interrupted(options, ((3, "--servers", 1), (2,), (3, "--servers", 2)), signal.SIGUSR1, "50ms")
         self.assertEqual(600 * 10 * 80 * 20, self.figures("done.json")["words"])
 
     def test_the_same_bytes(self):

@@ -146,7 +146,7 @@ class OtherShapes(SnapshotTest):
 
     def stopped(self, ranks, *options):
         job = self.start(ranks, *self.options, "--snapshot-dir", "snaps", "--snapshot-every", "100ms", *options)
-        self.wait_for_snapshot(job)  # Jobs on shared memory look for signals twice a second: a later one may be the last.
+        self.wait_for_snapshot(job, 2)
         self.warn(job, ranks - 1)
         said = self.end_of(job, STOPPED)
         self.assertIn("stopped as asked", said)
