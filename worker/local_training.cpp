@@ -23,10 +23,9 @@ using partition::Graph;
 
 namespace {
 
-constexpr auto kProgressInterval = std::chrono::milliseconds(500);
-/// Signals, and snapshots that are due, are looked for at least so often; the latter more often if they are to be.
-constexpr auto kLongestLookInterval = std::chrono::milliseconds(500);
-constexpr auto kShortestLookInterval = std::chrono::milliseconds(10);
+constexpr std::chrono::milliseconds kProgressInterval(500);
+/// Signals and snapshots that are due are looked for as often as progress is shown, or more often, down to this.
+constexpr std::chrono::milliseconds kShortestLookInterval(10);
 /// Walks that a thread makes and trains at a time: their paths stay in its L2 cache.
 constexpr std::uint64_t kWalksPerChunk = 128;
 constexpr std::uint64_t kStarsPerChunk = 1024;
@@ -104,10 +103,10 @@ class ChunkTeam {
   template <typename Make, typename Position>
   void run(TrainingClock& clock, const ProgressCallback& progress, const Make& make, const Position& position) {
     std::function<bool(bool)> look;
-    std::chrono::milliseconds look_interval = kLongestLookInterval;
+    auto look_interval = kProgressInterval;
     if (breaks_ != nullptr) {
       look = [&](bool at_work) { return look_around(at_work, position); };
-      look_interval = std::clamp(breaks_->every() / 2, kShortestLookInterval, kLongestLookInterval);
+      look_interval = std::clamp(breaks_->every() / 2, kShortestLookInterval, kProgressInterval);
     }
     run_training_threads(
         threads_, clock, progress,
@@ -180,8 +179,7 @@ void run_training_threads(unsigned threads, TrainingClock& clock, const Progress
   auto shown = std::chrono::steady_clock::now();
   for (bool goes_on = true; goes_on;) {
     std::unique_lock lock(mutex);
-    const bool at_work =
-        !ended.wait_for(lock, std::min(look_interval, kProgressInterval), [&] { return running == 0; });
+    const bool at_work = !ended.wait_for(lock, look_interval, [&] { return running == 0; });
     const bool failed = failure != nullptr;
     lock.unlock();
     if (at_work && progress && std::chrono::steady_clock::now() - shown >= kProgressInterval) {

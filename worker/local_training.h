@@ -21,12 +21,12 @@
 
 namespace knotwork::worker {
 
-/// Runs body(thread) on `threads` threads while the calling thread shows progress. An exception of a body is thrown
-/// again here, after all threads have ended. `look`, if there is one, is called by the calling thread every
-/// `look_interval`, and on when its threads have ended, with whether any is at work, until it returns false.
+/// Runs body(thread) on `threads` threads while the calling thread wakes every `look_interval` and shows progress about
+/// twice a second. An exception of a body is thrown again here, after all threads have ended. `look`, if there is one,
+/// is called at each waking, and on when the threads have ended, with whether any is at work, until it returns false.
 void run_training_threads(unsigned threads, TrainingClock& clock, const ProgressCallback& progress,
-                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look = {},
-                          std::chrono::milliseconds look_interval = std::chrono::milliseconds(500));
+                          const std::function<void(unsigned)>& body, const std::function<bool(bool)>& look,
+                          std::chrono::milliseconds look_interval);
 
 /// The walks of `schedule`, whose nodes are those of `starts`; `engine` walks over a graph that holds these and all
 /// others. The clock counts walks. Collective if there are `breaks`; may end early then.
